@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.calibrate;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.claims;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,28 @@
+package org.outrigger.core.method;
+
+/** What a method needs of a model or of the data; a model offers some, a data set others. */
+public enum Need {
+  LOGITS("class scores [N, C]"),
+  FEATURES("penultimate features [N, D]"),
+  LINEAR_HEAD("a last linear layer: weight [C, D] and bias [C] over the features"),
+  FEATURE_MAPS("the outputs of inner layers"),
+  INPUT_GRADIENTS("gradients with respect to the input"),
+  PARAMETER_GRADIENTS("gradients with respect to the parameters"),
+  SWAPPABLE_LAYERS("layers that can be replaced"),
+  NORM_LAYERS("normalisation layers"),
+  LABELS("class labels in the data it is fitted on"),
+  OUTLIERS("a set of outliers to train with"),
+  TRAINING("training the model"),
+  IMAGES("image inputs [N, C, H, W]");
+
+  private final String meaning;
+
+  Need(String meaning) {
+    this.meaning = meaning;
+  }
+
+  /** In a few words, for messages. */
+  public String meaning() {
+    return meaning;
+  }
+}

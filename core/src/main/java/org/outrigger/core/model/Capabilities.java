@@ -1,0 +1,67 @@
+package org.outrigger.core.model;
+
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.pytorch.Tensor;
+
+/** What some models can do beyond predicting; see {@link Model#as}. */
+public final class Capabilities {
+  private Capabilities() {}
+
+  /** It ends in a linear layer over its features. */
+  public interface HasLinearHead {
+    /** The head; its tensors are borrowed. */
+    LinearHead head();
+  }
+
+  /** It can be differentiated, with respect to its inputs and its parameters. */
+  public interface Differentiable {
+    /**
+     * A forward pass that records gradients, in the mode (training or evaluation) the model is in.
+     * Tensors belong to the enclosing scope.
+     */
+    Output forward(Tensor inputs);
+
+    /** Trainable and frozen parameters by state-dict name; borrowed. */
+    Map<String, Tensor> parameters();
+
+    /** Buffers such as running statistics, by state-dict name; borrowed. */
+    Map<String, Tensor> buffers();
+
+    /** Switches dropout and batch statistics on or off. */
+    void train(boolean training);
+  }
+
+  /** It can run with other weights without being changed. */
+  public interface Functional {
+    /**
+     * A forward pass with some parameters or buffers replaced for this call.
+     *
+     * @param weights replacements by state-dict name, of the same shapes; gradients flow to them
+     */
+    Output forward(Tensor inputs, Map<String, Tensor> weights);
+  }
+
+  /** Its normalisation layers can be reached. */
+  public interface HasNormLayers {
+    List<NormLayer> normLayers();
+  }
+
+  /**
+   * A normalisation layer.
+   *
+   * @param name its path in the model
+   * @param kind such as {@code BatchNorm2d}
+   * @param weight the scale, or null
+   * @param bias the shift, or null
+   * @param runningMean the running mean, or null
+   * @param runningVar the running variance, or null
+   */
+  public record NormLayer(
+      String name,
+      String kind,
+      @org.jspecify.annotations.Nullable Tensor weight,
+      @org.jspecify.annotations.Nullable Tensor bias,
+      @org.jspecify.annotations.Nullable Tensor runningMean,
+      @org.jspecify.annotations.Nullable Tensor runningVar) {}
+}

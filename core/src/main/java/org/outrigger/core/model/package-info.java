@@ -1,0 +1,9 @@
+/**
+ * What a model is: inputs to {@link org.outrigger.core.model.Output}, plus capabilities as
+ * interfaces. A method asks {@link org.outrigger.core.model.Model#as} for the capability that it
+ * needs.
+ */
+@NullMarked
+package org.outrigger.core.model;
+
+import org.jspecify.annotations.NullMarked;

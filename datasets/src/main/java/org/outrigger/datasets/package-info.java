@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.datasets;
+
+import org.jspecify.annotations.NullMarked;

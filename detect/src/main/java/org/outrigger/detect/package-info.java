@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.detect;
+
+import org.jspecify.annotations.NullMarked;

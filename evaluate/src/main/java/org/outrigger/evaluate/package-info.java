@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.evaluate;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.guard;
+
+import org.jspecify.annotations.NullMarked;

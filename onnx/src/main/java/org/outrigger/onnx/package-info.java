@@ -1,0 +1,4 @@
+@NullMarked
+package org.outrigger.onnx;
+
+import org.jspecify.annotations.NullMarked;
