@@ -42,6 +42,15 @@ public final class Capabilities {
     Output forward(Tensor inputs, Map<String, Tensor> weights);
   }
 
+  /** It can be written to a file that {@code ModelFiles} opens again. */
+  public interface Saveable {
+    /** The file's extension without the dot: {@code pt}, {@code safetensors} or {@code onnx}. */
+    String fileExtension();
+
+    /** Writes the model with its present weights; whole or not at all. */
+    void save(java.nio.file.Path file);
+  }
+
   /** Its normalisation layers can be reached. */
   public interface HasNormLayers {
     List<NormLayer> normLayers();
