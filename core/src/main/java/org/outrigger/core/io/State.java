@@ -33,10 +33,14 @@ public record State(
     return tensor;
   }
 
-  /** The named value as a number. */
+  /** The named value as a number; files keep NaN and infinities as strings. */
   public double number(String name) {
-    if (values.get(name) instanceof Number number) {
+    Object value = values.get(name);
+    if (value instanceof Number number) {
       return number.doubleValue();
+    }
+    if (value instanceof String text && text.matches("NaN|-?Infinity")) {
+      return Double.parseDouble(text);
     }
     throw new OutriggerException(
         "The saved " + type + " lacks the number '" + name + "': the file is damaged.");

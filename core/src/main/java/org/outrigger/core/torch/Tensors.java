@@ -26,8 +26,11 @@ public final class Tensors {
   /** A float32 tensor with a copy of {@code data} in row-major order. */
   public static Tensor of(float[] data, long... shape) {
     Tensor tensor = empty(ScalarType.Float, data.length, shape);
-    try (FloatPointer target = tensor.data_ptr_float()) {
-      target.put(data, 0, data.length);
+    // An empty tensor has no memory.
+    if (data.length > 0) {
+      try (FloatPointer target = tensor.data_ptr_float()) {
+        target.put(data, 0, data.length);
+      }
     }
     return tensor;
   }
@@ -35,8 +38,11 @@ public final class Tensors {
   /** A float64 tensor with a copy of {@code data} in row-major order. */
   public static Tensor of(double[] data, long... shape) {
     Tensor tensor = empty(ScalarType.Double, data.length, shape);
-    try (DoublePointer target = tensor.data_ptr_double()) {
-      target.put(data, 0, data.length);
+    // An empty tensor has no memory.
+    if (data.length > 0) {
+      try (DoublePointer target = tensor.data_ptr_double()) {
+        target.put(data, 0, data.length);
+      }
     }
     return tensor;
   }
@@ -44,8 +50,11 @@ public final class Tensors {
   /** An int64 tensor with a copy of {@code data} in row-major order. */
   public static Tensor of(long[] data, long... shape) {
     Tensor tensor = empty(ScalarType.Long, data.length, shape);
-    try (LongPointer target = tensor.data_ptr_long()) {
-      target.put(data, 0, data.length);
+    // An empty tensor has no memory.
+    if (data.length > 0) {
+      try (LongPointer target = tensor.data_ptr_long()) {
+        target.put(data, 0, data.length);
+      }
     }
     return tensor;
   }
