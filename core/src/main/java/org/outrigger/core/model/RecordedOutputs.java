@@ -21,9 +21,9 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * What a model said about a data set, kept in memory: the model runs once, detectors and calibrators
- * are fitted on this as often as they like. Of a data set with more than {@code maxRows} rows a
- * uniform sample is kept, the same for the same seed.
+ * What a model said about a data set, kept in memory: the model runs once, detectors and
+ * calibrators are fitted on this as often as they like. Of a data set with more than {@code
+ * maxRows} rows a uniform sample is kept, the same for the same seed.
  */
 public final class RecordedOutputs implements Outputs {
   private static final int SLICE = 8192;
@@ -144,10 +144,15 @@ public final class RecordedOutputs implements Outputs {
                 + " could be read"
                 + (skipped.isEmpty()
                     ? ": it is empty."
-                    : "; the first: " + skipped.get(0).id() + " (" + skipped.get(0).reason() + ")."));
+                    : "; the first: "
+                        + skipped.get(0).id()
+                        + " ("
+                        + skipped.get(0).reason()
+                        + ")."));
       }
       LinearHead head =
-          model.as(Capabilities.HasLinearHead.class)
+          model
+              .as(Capabilities.HasLinearHead.class)
               .map(Capabilities.HasLinearHead::head)
               .orElse(null);
       return Chunk.join(chunks, head, seen, skipped);
@@ -177,7 +182,12 @@ public final class RecordedOutputs implements Outputs {
       List<String> ids) {
 
     static @Nullable Chunk of(
-        Model model, Batch batch, List<String> maps, SplittableRandom random, double limit, long first) {
+        Model model,
+        Batch batch,
+        List<String> maps,
+        SplittableRandom random,
+        double limit,
+        long first) {
       double[] keys = random.doubles(batch.size()).toArray();
       long[] chosen = chosen(keys, limit);
       if (chosen.length == 0) {

@@ -21,7 +21,14 @@ public final class Conv1d extends Layer {
    * @param bias whether it has a bias
    */
   public record Options(
-      int in, int out, int kernel, int stride, int padding, int dilation, int groups, boolean bias) {
+      int in,
+      int out,
+      int kernel,
+      int stride,
+      int padding,
+      int dilation,
+      int groups,
+      boolean bias) {
     /** Stride 1, no padding, and a bias. */
     public static Options of(int in, int out, int kernel) {
       return new Options(in, out, kernel, 1, 0, 1, 1, true);
@@ -62,15 +69,13 @@ public final class Conv1d extends Layer {
     stride = new long[] {options.stride};
     padding = new long[] {options.padding};
     dilation = new long[] {options.dilation};
-    ConvChecks.check(
-        options.in, options.out, options.groups, kernel(), stride, padding, dilation);
+    ConvChecks.check(options.in, options.out, options.groups, kernel(), stride, padding, dilation);
     long fanIn = (long) options.in / options.groups * options.kernel;
     Scopes.run(
         () -> {
           parameter(
               "weight",
-              Init.fanIn(
-                  rng, fanIn, options.out, options.in / options.groups, options.kernel));
+              Init.fanIn(rng, fanIn, options.out, options.in / options.groups, options.kernel));
           if (options.bias) {
             parameter("bias", Init.fanIn(rng, fanIn, options.out));
           }

@@ -22,9 +22,9 @@ import org.outrigger.core.torch.Torch;
  *
  * <p>A subclass registers its tensors with {@link #parameter} and {@link #buffer} and its children
  * with {@link #child}, and computes with what {@link ForwardContext#tensor}, {@link
- * ForwardContext#optional} and {@link #get} give at that moment, so that weights can be replaced for
- * one pass and layers for good. It keeps no tensor in a field; then {@link #deepCopy} works without
- * further code.
+ * ForwardContext#optional} and {@link #get} give at that moment, so that weights can be replaced
+ * for one pass and layers for good. It keeps no tensor in a field; then {@link #deepCopy} works
+ * without further code.
  *
  * <p>Memory: a layer owns its tensors until {@link #close}. {@link #compute} returns its input
  * itself or a new handle that its caller may close; containers close each value between two layers

@@ -56,7 +56,8 @@ public interface Schedule {
     long[] sorted = milestones.clone();
     Arrays.sort(sorted);
     return step ->
-        Math.pow(gamma, (double) Arrays.stream(sorted).filter(milestone -> step >= milestone).count());
+        Math.pow(
+            gamma, (double) Arrays.stream(sorted).filter(milestone -> step >= milestone).count());
   }
 
   /**
@@ -69,8 +70,7 @@ public interface Schedule {
   default Schedule warmUp(long steps, double start) {
     HyperParameter.atLeast("steps", steps, 0);
     HyperParameter.between("start", start, 0, 1);
-    return step ->
-        step < steps ? start + (1 - start) * (step + 1) / steps : factor(step - steps);
+    return step -> step < steps ? start + (1 - start) * (step + 1) / steps : factor(step - steps);
   }
 
   /** As {@link #warmUp(long, double)} from 0. */

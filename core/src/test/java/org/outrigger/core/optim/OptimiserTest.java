@@ -135,8 +135,7 @@ class OptimiserTest {
 
   private static double[] values(Map<String, Tensor> p) {
     return Tensors.doubles(
-        torch.cat(
-            new org.bytedeco.pytorch.TensorVector(p.get("a"), p.get("b").flatten()), 0));
+        torch.cat(new org.bytedeco.pytorch.TensorVector(p.get("a"), p.get("b").flatten()), 0));
   }
 
   @ParameterizedTest(name = "{0}")
