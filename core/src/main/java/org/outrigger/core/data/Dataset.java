@@ -25,4 +25,9 @@ public interface Dataset {
    * @param batchSize at least 1; the last batch may be smaller
    */
   Batches batches(int batchSize);
+
+  /** A view whose walks stop with an error at the first row that cannot be read. */
+  default Dataset strict() {
+    return new StrictDataset(this);
+  }
 }
