@@ -15,6 +15,9 @@ public final class DetectMethods implements MethodProvider {
         Energy.class,
         Entropy.class,
         Gen.class,
-        Mcm.class);
+        Mcm.class,
+        // Features.
+        Mahalanobis.class,
+        Knn.class);
   }
 }

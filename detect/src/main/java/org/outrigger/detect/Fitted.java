@@ -2,9 +2,12 @@ package org.outrigger.detect;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.model.LinearHead;
+import org.outrigger.core.torch.Scopes;
 
 /**
  * What a detector has learned: the sizes it was fitted for, named tensors and named numbers. Filled
@@ -15,6 +18,7 @@ public final class Fitted {
   private final long dimension;
   private final Map<String, Tensor> tensors = new LinkedHashMap<>();
   private final Map<String, Double> numbers = new LinkedHashMap<>();
+  private final Map<String, Tensor> casts = new ConcurrentHashMap<>();
 
   /**
    * @param classes the number of classes C
@@ -63,6 +67,14 @@ public final class Fitted {
     return tensor;
   }
 
+  /** The named tensor in another type, borrowed; converted once. */
+  public Tensor tensor(String name, ScalarType type) {
+    Tensor tensor = tensor(name);
+    return tensor.scalar_type().intern() == type
+        ? tensor
+        : casts.computeIfAbsent(name + " " + type, key -> Scopes.own(tensor.to(type)));
+  }
+
   /** Whether there is a tensor of that name. */
   public boolean has(String name) {
     return tensors.containsKey(name);
@@ -78,9 +90,9 @@ public final class Fitted {
     return number;
   }
 
-  /** The copied head, borrowed. */
-  public LinearHead head() {
-    return new LinearHead(tensor("weight"), tensor("bias"));
+  /** The copied head in that type, borrowed. */
+  public LinearHead head(ScalarType type) {
+    return new LinearHead(tensor("weight", type), tensor("bias", type));
   }
 
   Map<String, Tensor> tensors() {
@@ -89,5 +101,18 @@ public final class Fitted {
 
   Map<String, Double> numbers() {
     return numbers;
+  }
+
+  /** Makes the handles independent of every scope; {@link #release} undoes it. */
+  Fitted owned() {
+    Fitted owned = new Fitted(classes, dimension);
+    tensors.forEach((name, t) -> owned.with(name, Scopes.own(t.detach().contiguous())));
+    numbers.forEach(owned::with);
+    return owned;
+  }
+
+  void release() {
+    tensors.values().forEach(Scopes::release);
+    casts.values().forEach(Scopes::release);
   }
 }

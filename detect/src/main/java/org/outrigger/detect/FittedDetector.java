@@ -149,24 +149,20 @@ public abstract class FittedDetector<S extends Record> implements Detector {
 
   @Override
   public void close() {
-    release(fitted);
+    Fitted old = fitted;
     fitted = null;
+    if (old != null) {
+      old.release();
+    }
   }
 
   private void replace(Fitted next, S restored) {
-    Fitted owned = new Fitted(next.classes(), next.dimension());
-    next.tensors()
-        .forEach((name, tensor) -> owned.with(name, Scopes.own(tensor.detach().contiguous())));
-    next.numbers().forEach(owned::with);
+    Fitted owned = next.owned();
     Fitted old = fitted;
     settings = restored;
     fitted = owned;
-    release(old);
-  }
-
-  private static void release(@Nullable Fitted old) {
     if (old != null) {
-      old.tensors().values().forEach(Scopes::release);
+      old.release();
     }
   }
 

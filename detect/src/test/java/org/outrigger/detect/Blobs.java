@@ -1,0 +1,59 @@
+package org.outrigger.detect;
+
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.outrigger.core.model.LinearHead;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.model.Outputs;
+import org.outrigger.core.torch.Rng;
+
+/** Non-negative features in one cluster a class, with a head that tells them apart. */
+final class Blobs {
+  final long classes;
+  final long dimension;
+  final LinearHead head;
+  private final Tensor centres;
+  private final Rng rng;
+
+  Blobs(long seed, long classes, long dimension) {
+    this.classes = classes;
+    this.dimension = dimension;
+    rng = new Rng(seed);
+    centres = rng.uniform(ScalarType.Double, classes, dimension).mul(new Scalar(8.0));
+    head =
+        new LinearHead(
+            centres.sub(centres.mean(0)).div(new Scalar(4.0)),
+            rng.normal(ScalarType.Double, classes));
+  }
+
+  /** Labels 0, 1, ..., C-1, 0, 1, ... */
+  Tensor labels(long rows) {
+    return torch
+        .arange(new Scalar(0), new Scalar(rows), new TensorOptions(ScalarType.Long))
+        .remainder(new Scalar(classes));
+  }
+
+  Tensor near(long rows) {
+    return centres
+        .index_select(0, labels(rows))
+        .add(rng.normal(ScalarType.Double, rows, dimension).mul(new Scalar(0.3)))
+        .relu();
+  }
+
+  /** Rows around one point that no class is near. */
+  Tensor far(long rows) {
+    Tensor away = centres.mean(0).neg().sub(new Scalar(20.0));
+    return away.add(rng.normal(ScalarType.Double, rows, dimension));
+  }
+
+  Output output(Tensor features) {
+    return new Output(head.apply(features), features);
+  }
+
+  Outputs known(Tensor features) {
+    return Outputs.of(output(features), labels(features.size(0)), head);
+  }
+}
