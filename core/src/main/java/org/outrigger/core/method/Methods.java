@@ -172,7 +172,7 @@ public final class Methods {
   }
 
   /** Up to two names that are within a third of their length of what was typed. */
-  static List<String> nearest(String typed, Collection<String> names) {
+  public static List<String> nearest(String typed, Collection<String> names) {
     String word = typed.toLowerCase(Locale.ROOT);
     return names.stream()
         .filter(
