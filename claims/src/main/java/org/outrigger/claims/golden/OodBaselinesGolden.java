@@ -13,6 +13,8 @@ public final class OodBaselinesGolden implements GoldenSuite {
   public void check(GoldenCase golden) {
     if (golden.hasOutput("msp")) {
       OodLogitGolden.check(golden);
+    } else if (OodMetricsGolden.applies(golden)) {
+      OodMetricsGolden.check(golden);
     } else {
       throw new OutriggerException(
           golden.file() + " is a kind of case that this suite does not know.");
