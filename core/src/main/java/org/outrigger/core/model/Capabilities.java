@@ -3,6 +3,7 @@ package org.outrigger.core.model;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
+import org.outrigger.core.torch.Rng;
 
 /** What some models can do beyond predicting; see {@link Model#as}. */
 public final class Capabilities {
@@ -49,6 +50,12 @@ public final class Capabilities {
 
     /** Writes the model with its present weights; whole or not at all. */
     void save(java.nio.file.Path file);
+  }
+
+  /** Its training passes draw random numbers, such as dropout masks. */
+  public interface HasGenerators {
+    /** The generators by layer name; borrowed. A checkpoint saves and restores their states. */
+    Map<String, Rng> generators();
   }
 
   /** Its normalisation layers can be reached. */

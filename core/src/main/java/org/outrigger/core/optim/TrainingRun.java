@@ -1,0 +1,350 @@
+package org.outrigger.core.optim;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.AutoGradMode;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Batches;
+import org.outrigger.core.data.IndexedDataset;
+import org.outrigger.core.io.State;
+import org.outrigger.core.io.StateFiles;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.optim.TrainingListener.Epoch;
+import org.outrigger.core.optim.TrainingListener.Plan;
+import org.outrigger.core.optim.TrainingListener.Report;
+import org.outrigger.core.optim.TrainingListener.Step;
+import org.outrigger.core.optim.TrainingListener.Validation;
+import org.outrigger.core.torch.Rng;
+import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Torch;
+
+/** One call of {@link Trainer#fit}: the loop, and what lives as long as it does. */
+final class TrainingRun implements AutoCloseable {
+  private final Trainer trainer;
+  private final Trainer.Settings settings;
+  private final IndexedDataset train;
+  private final Plan plan;
+  private final Schedule schedule;
+  private final Optimiser optimiser;
+  private final @Nullable Ema ema;
+  private final @Nullable RowCycle outlierRows;
+
+  /** Parameters and buffers of the model and parameters of the objective; own handles. */
+  final Map<String, Tensor> weights = new LinkedHashMap<>();
+
+  /** Copies of the weights at the best validation score. */
+  final Map<String, Tensor> best = new LinkedHashMap<>();
+
+  final List<Epoch> history = new ArrayList<>();
+  final Tally tally = new Tally();
+  long step;
+  int bestEpoch = -1;
+
+  /** Sums over the steps of one epoch so far. */
+  static final class Tally {
+    double loss;
+    long steps;
+    long correct;
+    long known;
+
+    void clear() {
+      loss = 0;
+      steps = 0;
+      correct = 0;
+      known = 0;
+    }
+
+    double accuracy() {
+      return known == 0 ? Double.NaN : (double) correct / known;
+    }
+  }
+
+  TrainingRun(Trainer trainer, IndexedDataset train) {
+    Torch.start();
+    this.trainer = trainer;
+    this.train = train;
+    settings = trainer.settings;
+    plan = new Plan(settings.epochs(), RowCycle.batches(train.size(), settings.batchSize()));
+    schedule = trainer.schedule.apply(plan);
+    outlierRows =
+        trainer.outliers == null
+            ? null
+            : new RowCycle(settings.seed(), "outliers", trainer.outliers.size());
+    Map<String, Tensor> trainable = new LinkedHashMap<>();
+    trainer
+        .network
+        .parameters()
+        .forEach(
+            (name, p) -> {
+              weights.put("model/" + name, Scopes.own(p));
+              if (p.requires_grad()) {
+                trainable.put(name, p);
+              }
+            });
+    trainer.network.buffers().forEach((name, b) -> weights.put("model/" + name, Scopes.own(b)));
+    trainer
+        .objective
+        .parameters()
+        .forEach(
+            (name, p) -> {
+              weights.put("objective/" + name, Scopes.own(p));
+              trainable.put("objective/" + name, p);
+            });
+    optimiser = trainer.optimiser.apply(trainable);
+    ema = settings.emaDecay() > 0 ? new Ema(weights, settings.emaDecay(), false) : null;
+  }
+
+  Report run() {
+    boolean stopped = false;
+    try {
+      Torch.seed(Rng.derive(settings.seed(), "network"));
+      if (trainer.resume != null) {
+        Scopes.run(
+            () ->
+                checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
+      }
+      trainer.listener.started(plan, step);
+      long begin = step;
+      long clock = System.nanoTime();
+      while (history.size() < settings.epochs() && !(stopped = outOfPatience())) {
+        epoch(history.size(), begin, clock);
+      }
+      if (settings.patience() > 0) {
+        copy(best);
+      } else if (ema != null) {
+        ema.swapIn();
+      }
+    } finally {
+      optimiser.clearGradients();
+      trainer.network.train(false);
+    }
+    Report report = new Report(history, bestEpoch, stopped, step);
+    trainer.listener.finished(report);
+    return report;
+  }
+
+  private boolean outOfPatience() {
+    return settings.patience() > 0
+        && !history.isEmpty()
+        && history.size() - 1 - bestEpoch >= settings.patience();
+  }
+
+  private void epoch(int epoch, long begin, long clock) {
+    trainer.network.train(true);
+    int[] order = RowCycle.order(settings.seed(), "rows", epoch, train.size());
+    while (tally.steps < plan.stepsPerEpoch()) {
+      long inEpoch = tally.steps;
+      Step event =
+          step(epoch, RowCycle.batch(order, inEpoch, settings.batchSize()), begin, clock);
+      trainer.listener.stepped(plan, event);
+      if (trainer.checkpointSteps > 0
+          && step % trainer.checkpointSteps == 0
+          && tally.steps < plan.stepsPerEpoch()) {
+        save();
+      }
+    }
+    Validation validation = validate();
+    boolean better = validation != null && better(validation);
+    Epoch result =
+        new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
+    history.add(result);
+    tally.clear();
+    save();
+    trainer.listener.epochEnded(plan, result);
+  }
+
+  private Step step(int epoch, int[] rows, long begin, long clock) {
+    try (PointerScope scope = new PointerScope()) {
+      Batch batch = train.read(rows);
+      Tensor inputs = batch.inputs();
+      Tensor labels = Objects.requireNonNull(batch.labels());
+      if (outlierRows != null && trainer.outliers != null) {
+        int count =
+            (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
+        Tensor unknown = trainer.outliers.read(outlierRows.rows(step * count, count)).inputs();
+        inputs = torch.cat(new TensorVector(inputs, unknown), 0);
+        Tensor none =
+            torch.full(new long[] {count}, new Scalar(-1), new TensorOptions(ScalarType.Long));
+        labels = torch.cat(new TensorVector(labels, none), 0);
+      }
+      if (trainer.augmentation != null) {
+        try (Rng rng = Rng.named(settings.seed(), "augmentation/" + step)) {
+          inputs = trainer.augmentation.apply(inputs, rng);
+        }
+      }
+      optimiser.pace(schedule.factor(step));
+      optimiser.clearGradients();
+      Output output = trainer.network.forward(inputs);
+      Tensor loss = trainer.objective.loss(output, labels);
+      double value = loss.item_double();
+      if (!Double.isFinite(value)) {
+        throw diverged(epoch, value, inputs);
+      }
+      loss.backward();
+      if (settings.clipNorm() > 0) {
+        Clipping.byNorm(optimiser.parameters().values(), settings.clipNorm());
+      }
+      if (settings.clipValue() > 0) {
+        Clipping.byValue(optimiser.parameters().values(), settings.clipValue());
+      }
+      optimiser.step();
+      if (ema != null) {
+        ema.update();
+      }
+      long[] hits = hits(output.logits(), labels);
+      tally.loss += value;
+      tally.correct += hits[0];
+      tally.known += hits[1];
+      long inEpoch = tally.steps++;
+      step++;
+      long nanos = (System.nanoTime() - clock) / (step - begin);
+      return new Step(
+          epoch,
+          inEpoch,
+          value,
+          hits[1] == 0 ? Double.NaN : (double) hits[0] / hits[1],
+          optimiser.learningRate() * optimiser.pace(),
+          Duration.ofNanos(nanos * Math.max(0, plan.totalSteps() - step)));
+    }
+  }
+
+  /** How many rows with a class are predicted right, and how many there are. */
+  private static long[] hits(Tensor logits, Tensor labels) {
+    try (PointerScope scope = new PointerScope();
+        AutoGradMode off = new AutoGradMode(false)) {
+      return new long[] {
+        logits.argmax(new org.bytedeco.pytorch.LongOptional(1), false).eq(labels).sum().item_long(),
+        labels.ge(new Scalar(0)).sum().item_long()
+      };
+    }
+  }
+
+  private OutriggerException diverged(int epoch, double value, Tensor inputs) {
+    boolean clean = inputs.isfinite().all().item_bool();
+    return new OutriggerException(
+        "Training stopped at step "
+            + step
+            + " (epoch "
+            + epoch
+            + "): the loss is "
+            + value
+            + ". "
+            + (clean
+                ? "Lower the learning rate (now "
+                    + optimiser.learningRate() * optimiser.pace()
+                    + "), clip gradients (clipNorm = 1) or warm up."
+                : "The inputs of this batch hold NaN or infinite values: clean the data."));
+  }
+
+  private @Nullable Validation validate() {
+    if (trainer.validation == null) {
+      return null;
+    }
+    double lossSum = 0;
+    long rows = 0;
+    long correct = 0;
+    long known = 0;
+    if (ema != null) {
+      ema.swapIn();
+    }
+    trainer.network.train(false);
+    try (Batches walk = trainer.validation.batches(settings.batchSize());
+        AutoGradMode off = new AutoGradMode(false)) {
+      while (walk.hasNext()) {
+        try (PointerScope scope = new PointerScope();
+            Batch batch = walk.next()) {
+          if (batch.labels() == null) {
+            throw new OutriggerException(
+                "The validation data has no labels: give a labelled data set.");
+          }
+          Output output = trainer.network.forward(batch.inputs());
+          lossSum += trainer.objective.loss(output, batch.labels()).item_double() * batch.size();
+          rows += batch.size();
+          long[] hits = hits(output.logits(), batch.labels());
+          correct += hits[0];
+          known += hits[1];
+        }
+      }
+    } finally {
+      trainer.network.train(true);
+      if (ema != null) {
+        ema.swapOut();
+      }
+    }
+    if (rows == 0) {
+      throw new OutriggerException("The validation data has no rows that can be read.");
+    }
+    return new Validation(lossSum / rows, known == 0 ? Double.NaN : (double) correct / known);
+  }
+
+  /** Whether this is the best so far; if so, keeps the weights that it was measured with. */
+  private boolean better(Validation now) {
+    double score = score(now);
+    if (bestEpoch >= 0
+        && !(score > score(Objects.requireNonNull(history.get(bestEpoch).validation())))) {
+      return false;
+    }
+    bestEpoch = history.size();
+    if (settings.patience() > 0) {
+      Map<String, Tensor> measured = ema == null ? weights : ema.averages();
+      measured.forEach(
+          (name, tensor) -> {
+            Tensor kept = Scopes.scoped(() -> Scopes.own(tensor.detach().clone()));
+            Scopes.release(best.put(name, kept));
+          });
+    }
+    return true;
+  }
+
+  private double score(Validation validation) {
+    double score =
+        settings.monitor() == Trainer.Monitor.LOSS ? -validation.loss() : validation.accuracy();
+    return Double.isNaN(score) ? Double.NEGATIVE_INFINITY : score;
+  }
+
+  /** Copies values into the weights; nothing has changed if one does not fit. */
+  void copy(Map<String, Tensor> values) {
+    Checkpoint.checkShapes(weights, values);
+    try (PointerScope scope = new PointerScope();
+        AutoGradMode off = new AutoGradMode(false)) {
+      weights.forEach((name, w) -> w.copy_(Objects.requireNonNull(values.get(name))));
+    }
+  }
+
+  private void save() {
+    if (trainer.checkpoint != null) {
+      Scopes.run(
+          () -> {
+            State state = checkpoint().state();
+            StateFiles.write(Objects.requireNonNull(trainer.checkpoint), state);
+          });
+    }
+  }
+
+  private Checkpoint checkpoint() {
+    return new Checkpoint(this, trainer, train.size(), optimiser, ema);
+  }
+
+  @Override
+  public void close() {
+    optimiser.close();
+    if (ema != null) {
+      ema.close();
+    }
+    weights.values().forEach(Scopes::release);
+    best.values().forEach(Scopes::release);
+  }
+}
