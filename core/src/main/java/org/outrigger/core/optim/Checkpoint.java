@@ -30,7 +30,7 @@ record Checkpoint(
   State state() {
     Map<String, Object> values = new LinkedHashMap<>();
     Map<String, Tensor> tensors = new LinkedHashMap<>();
-    values.put("seed", trainer.settings.seed());
+    values.put("seed", Long.toString(trainer.settings.seed()));
     values.put("batchSize", trainer.settings.batchSize());
     values.put("rows", rows);
     values.put("step", run.step);
@@ -59,9 +59,9 @@ record Checkpoint(
 
   void restore(State state) {
     state.expect(TYPE, 1);
-    same("seed", state, trainer.settings.seed());
-    same("batchSize", state, trainer.settings.batchSize());
-    same("rows", state, rows);
+    same("seed", state.text("seed"), trainer.settings.seed());
+    same("batchSize", (long) state.number("batchSize"), trainer.settings.batchSize());
+    same("rows", (long) state.number("rows"), rows);
     Map<String, Tensor> weights = below(state.tensors(), "weights/");
     Map<String, Tensor> best = below(state.tensors(), "best/");
     checkShapes(run.weights, weights);
@@ -133,9 +133,8 @@ record Checkpoint(
     return found;
   }
 
-  private static void same(String what, State state, long now) {
-    long saved = (long) state.number(what);
-    if (saved != now) {
+  private static void same(String what, Object saved, long now) {
+    if (!saved.toString().equals(Long.toString(now))) {
       throw new OutriggerException(
           "The checkpoint's run had "
               + what

@@ -1,4 +1,11 @@
-/** Training: objectives, optimisers, schedules, averages of weights, and the trainer. */
+/**
+ * Training: an {@link org.outrigger.core.optim.Objective} says what is minimised, an {@link
+ * org.outrigger.core.optim.Optimiser} ({@link org.outrigger.core.optim.Sgd}, {@link
+ * org.outrigger.core.optim.Adam}, {@link org.outrigger.core.optim.AdamW}) how, a {@link
+ * org.outrigger.core.optim.Schedule} at what pace, {@link org.outrigger.core.optim.Ema} averages
+ * weights, and {@link org.outrigger.core.optim.Trainer} puts them together. Update rules are
+ * PyTorch's to the letter; state can be dropped per parameter, saved and restored exactly.
+ */
 @NullMarked
 package org.outrigger.core.optim;
 

@@ -1,0 +1,298 @@
+package org.outrigger.core.optim;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.torch.Rng;
+import org.outrigger.core.torch.Tensors;
+
+class TrainerTest {
+  private static final Rows TRAIN = Rows.blobs(150, 3, 1);
+  private static final Rows VALIDATION = Rows.blobs(90, 3, 2);
+
+  private static Trainer.Settings settings(int epochs) {
+    return Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(16).withSeed(5);
+  }
+
+  private static Map<String, List<Double>> weights(TinyModel model) {
+    Map<String, List<Double>> all = new TreeMap<>();
+    Map<String, Tensor> tensors = new TreeMap<>(model.parameters());
+    tensors.putAll(model.buffers());
+    tensors.forEach(
+        (name, t) -> {
+          List<Double> values = new ArrayList<>();
+          for (double v : Tensors.doubles(t)) {
+            values.add(v);
+          }
+          all.put(name, values);
+        });
+    return all;
+  }
+
+  @Test
+  void learnsSeparableClouds() {
+    try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
+      TrainingListener.Report report =
+          Trainer.of(model)
+              .settings(settings(8))
+              .optimiser(p -> new Adam(p, Adam.Settings.of(0.02)))
+              .validation(VALIDATION)
+              .fit(TRAIN);
+      assertThat(report.epochs()).hasSize(8);
+      assertThat(report.steps()).isEqualTo(80);
+      assertThat(report.epochs().get(7).validation().accuracy()).isGreaterThan(0.95);
+      assertThat(report.epochs().get(7).loss()).isLessThan(report.epochs().get(0).loss());
+      assertThat(model.training).isFalse();
+    }
+  }
+
+  /** Everything at once: averages, outliers, noise, patience, dropout, clipping, warm-up. */
+  private static Trainer full(TinyModel model, int epochs) {
+    return Trainer.of(model)
+        .settings(
+            settings(epochs)
+                .withClipNorm(0.5)
+                .withEmaDecay(0.9)
+                .withPatience(50, Trainer.Monitor.ACCURACY))
+        .optimiser(p -> new AdamW(p, AdamW.settings(0.02)))
+        .schedule(Schedule.cosine(40).warmUp(5))
+        .outliers(Rows.blobs(33, 3, 9), 0.3)
+        .augment((x, rng) -> x.add(rng.normal(x.shape()).mul(new Scalar(0.1))))
+        .validation(VALIDATION);
+  }
+
+  @Test
+  void resumedTrainingEqualsStraightTrainingToTheLastBit(@TempDir Path folder) {
+    Path file = folder.resolve("run.safetensors");
+    try (TinyModel straight = new TinyModel(2, 16, 3, 0);
+        TinyModel first = new TinyModel(2, 16, 3, 0);
+        TinyModel second = new TinyModel(2, 16, 3, 77)) {
+      TrainingListener.Report whole = full(straight, 4).fit(TRAIN);
+      full(first, 2).checkpoint(file).fit(TRAIN);
+      TrainingListener.Report resumed = full(second, 4).resume(file).fit(TRAIN);
+      assertThat(weights(second)).isEqualTo(weights(straight));
+      assertThat(resumed).isEqualTo(whole);
+    }
+  }
+
+  @Test
+  void runThatDiedWithinAnEpochResumesToTheLastBit(@TempDir Path folder) {
+    Path file = folder.resolve("run.safetensors");
+    TrainingListener dies =
+        new TrainingListener() {
+          @Override
+          public void stepped(Plan plan, Step step) {
+            if (step.epoch() == 1 && step.step() == 6) {
+              throw new IllegalStateException("power cut");
+            }
+          }
+        };
+    try (TinyModel straight = new TinyModel(2, 16, 3, 0);
+        TinyModel first = new TinyModel(2, 16, 3, 0);
+        TinyModel second = new TinyModel(2, 16, 3, 77)) {
+      TrainingListener.Report whole = full(straight, 3).fit(TRAIN);
+      assertThatThrownBy(() -> full(first, 3).checkpoint(file, 4).listener(dies).fit(TRAIN))
+          .hasMessage("power cut");
+      List<Long> begun = new ArrayList<>();
+      TrainingListener.Report resumed =
+          full(second, 3)
+              .resume(file)
+              .listener(
+                  new TrainingListener() {
+                    @Override
+                    public void started(Plan plan, long done) {
+                      begun.add(done);
+                    }
+                  })
+              .fit(TRAIN);
+      assertThat(begun).containsExactly(16L);
+      assertThat(weights(second)).isEqualTo(weights(straight));
+      assertThat(resumed).isEqualTo(whole);
+    }
+  }
+
+  @Test
+  void checkpointOfAnotherRunChangesNothing(@TempDir Path folder) {
+    Path file = folder.resolve("run.safetensors");
+    try (TinyModel model = new TinyModel(2, 16, 3, 0);
+        TinyModel wider = new TinyModel(2, 17, 3, 0)) {
+      Trainer.of(model).settings(settings(1)).checkpoint(file).fit(TRAIN);
+      Map<String, List<Double>> before = weights(wider);
+      assertThatThrownBy(() -> Trainer.of(wider).settings(settings(2)).resume(file).fit(TRAIN))
+          .isInstanceOf(OutriggerException.class)
+          .hasMessageContaining("does not fit the model: 'model/w1'");
+      assertThat(weights(wider)).isEqualTo(before);
+      assertThatThrownBy(
+              () ->
+                  Trainer.of(model)
+                      .settings(settings(2).withBatchSize(8))
+                      .resume(file)
+                      .fit(TRAIN))
+          .hasMessageContaining("batchSize = 16, this one has 8");
+    }
+  }
+
+  @Test
+  void earlyStoppingEndsWithTheBestWeights() {
+    try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
+      // Validation labels are wrong on purpose: the better the training, the worse the score.
+      int[] wrong = new int[90];
+      float[][] inputs = new float[90][];
+      for (int i = 0; i < 90; i++) {
+        wrong[i] = (VALIDATION.label(i) + 1) % 3;
+        try (PointerScope scope = new PointerScope()) {
+          inputs[i] = Tensors.floats(VALIDATION.read(new int[] {i}).inputs());
+        }
+      }
+      Map<String, List<Double>> afterFirst = new TreeMap<>();
+      TrainingListener.Report report =
+          Trainer.of(model)
+              .settings(settings(30).withPatience(3, Trainer.Monitor.LOSS))
+              .optimiser(p -> new Sgd(p, Sgd.Settings.of(0.05)))
+              .validation(new Rows(inputs, wrong, 2))
+              .listener(
+                  new TrainingListener() {
+                    @Override
+                    public void epochEnded(Plan plan, Epoch epoch) {
+                      if (epoch.best()) {
+                        afterFirst.putAll(weights(model));
+                      }
+                    }
+                  })
+              .fit(TRAIN);
+      assertThat(report.stoppedEarly()).isTrue();
+      assertThat(report.epochs()).hasSize(report.bestEpoch() + 4);
+      assertThat(weights(model)).isEqualTo(afterFirst);
+    }
+  }
+
+  @Test
+  void outliersShareTheForwardPassWithLabelMinusOne() {
+    List<long[]> seen = new ArrayList<>();
+    Objective spy =
+        (Output output, Tensor labels) -> {
+          long unknown =
+              java.util.Arrays.stream(Tensors.longs(labels)).filter(l -> l == -1).count();
+          seen.add(new long[] {labels.size(0), unknown});
+          return CrossEntropy.loss(output.logits(), labels, 0);
+        };
+    try (TinyModel model = new TinyModel(2, 4, 3, 0)) {
+      Trainer.of(model)
+          .settings(settings(1).withBatchSize(50))
+          .objective(spy)
+          .outliers(Rows.blobs(7, 3, 3), 0.5)
+          .fit(TRAIN);
+    }
+    assertThat(seen).hasSize(3).allSatisfy(s -> assertThat(s).containsExactly(75, 25));
+  }
+
+  @Test
+  void divergedLossStopsWithAdvice() {
+    try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
+      Objective bad = (output, labels) -> output.logits().mul(new Scalar(1e38)).exp().sum();
+      assertThatThrownBy(
+              () -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
+          .isInstanceOf(OutriggerException.class)
+          .hasMessageContaining("Training stopped at step 0 (epoch 0): the loss is")
+          .hasMessageContaining("Lower the learning rate (now 0.1)");
+      Rows dirty = new Rows(new float[][] {{Float.NaN, 0}, {1, 1}}, new int[] {0, 1}, 2);
+      assertThatThrownBy(() -> Trainer.of(model).settings(settings(1)).fit(dirty))
+          .hasMessageContaining("inputs of this batch hold NaN");
+    }
+  }
+
+  @Test
+  void badDataIsAClearError() {
+    try (TinyModel model = new TinyModel(2, 4, 2, 0)) {
+      assertThatThrownBy(() -> Trainer.of(model).fit(TRAIN))
+          .hasMessageContaining("Row 2 of 'rows' has label 2, but the model has 2 classes");
+      assertThatThrownBy(() -> Trainer.of(model).fit(new Rows(new float[0][], new int[0], 2)))
+          .hasMessageContaining("is empty");
+      Rows images = new Rows(new float[][] {{1, 2, 3}}, new int[] {0}, 3);
+      assertThatThrownBy(
+              () -> Trainer.of(model).outliers(images, 1).fit(Rows.blobs(10, 2, 0)))
+          .hasMessageContaining("Outliers have shape [3]");
+      assertThatThrownBy(
+              () ->
+                  Trainer.of(model)
+                      .settings(settings(1).withPatience(2, Trainer.Monitor.LOSS))
+                      .fit(Rows.blobs(10, 2, 0)))
+          .hasMessageContaining("needs validation data");
+    }
+  }
+
+  @Test
+  void singleRowLeftOverJoinsTheLastBatch() {
+    assertThat(RowCycle.batches(33, 16)).isEqualTo(2);
+    assertThat(RowCycle.batches(34, 16)).isEqualTo(3);
+    assertThat(RowCycle.batches(1, 16)).isEqualTo(1);
+    int[] order = RowCycle.order(0, "rows", 0, 33);
+    assertThat(order).hasSize(33).doesNotHaveDuplicates();
+    assertThat(RowCycle.batch(order, 1, 16)).hasSize(17);
+    assertThat(RowCycle.order(0, "rows", 1, 33)).isNotEqualTo(order);
+  }
+
+  @Test
+  void cropAndFlipShiftsAndMirrors() {
+    try (PointerScope scope = new PointerScope();
+        Rng rng = new Rng(3);
+        Rng same = new Rng(3)) {
+      float[] image = {1, 2, 3, 4, 5, 6};
+      Tensor one = Tensors.of(image, 1, 1, 2, 3);
+      assertThat(Tensors.floats(new CropAndFlip(0, false).apply(one, rng))).containsExactly(image);
+      same.uniform(org.bytedeco.pytorch.global.torch.ScalarType.Double, 1, 1);
+      same.uniform(org.bytedeco.pytorch.global.torch.ScalarType.Double, 1, 1);
+      Tensor many = one.expand(400, 1, 2, 3);
+      Tensor flipped = new CropAndFlip(0, true).apply(many, rng);
+      List<String> kinds = new ArrayList<>();
+      float[] flat = Tensors.floats(flipped);
+      for (int i = 0; i < 400; i++) {
+        kinds.add(java.util.Arrays.toString(java.util.Arrays.copyOfRange(flat, 6 * i, 6 * i + 6)));
+      }
+      assertThat(kinds)
+          .containsOnly("[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]", "[3.0, 2.0, 1.0, 6.0, 5.0, 4.0]");
+      assertThat(kinds.stream().filter(k -> k.startsWith("[1")).count()).isBetween(150L, 250L);
+      assertThat(Tensors.floats(new CropAndFlip(0, true).apply(many, same))).containsExactly(flat);
+      float[] shifted = Tensors.floats(new CropAndFlip(2, false).apply(many, rng));
+      List<Float> corner = new ArrayList<>();
+      for (int i = 0; i < 400; i++) {
+        corner.add(shifted[6 * i]);
+      }
+      // The corner shows any pixel of the image or the zeros around it.
+      assertThat(corner).containsOnly(0f, 1f, 2f, 3f, 4f, 5f, 6f);
+    }
+  }
+
+  @Test
+  void memoryStaysFlat() {
+    Rows rows = Rows.blobs(64, 3, 0);
+    try (TinyModel model = new TinyModel(2, 64, 3, 0)) {
+      long[] after = new long[2];
+      Trainer.of(model)
+          .settings(settings(120).withBatchSize(4).withEmaDecay(0.9).withClipNorm(1))
+          .optimiser(p -> new AdamW(p, AdamW.settings(1e-3)))
+          .listener(
+              new TrainingListener() {
+                @Override
+                public void epochEnded(Plan plan, Epoch epoch) {
+                  after[epoch.epoch() < 40 ? 0 : 1] = Pointer.totalBytes();
+                }
+              })
+          .fit(rows);
+      assertThat(after[1]).isLessThanOrEqualTo(after[0]);
+    }
+  }
+}
