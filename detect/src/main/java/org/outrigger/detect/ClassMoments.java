@@ -29,16 +29,27 @@ public final class ClassMoments implements Stateful, AutoCloseable {
 
   private Tensor counts; // [C]
   private Tensor sums; // [C, D]
-  private Tensor scatter; // [D, D]
+  private Tensor scatter; // [D, D], or empty if only means are wanted
 
   /**
+   * Starts empty.
+   *
    * @param classes the number of classes C; 1 if there are none
    * @param dimension the number of features D
    */
   public ClassMoments(long classes, long dimension) {
+    this(classes, dimension, dimension);
+  }
+
+  private ClassMoments(long classes, long dimension, long scattered) {
     counts = Scopes.own(Scopes.tensor(() -> zeros(classes)));
     sums = Scopes.own(Scopes.tensor(() -> zeros(classes, dimension)));
-    scatter = Scopes.own(Scopes.tensor(() -> zeros(dimension, dimension)));
+    scatter = Scopes.own(Scopes.tensor(() -> zeros(scattered, scattered)));
+  }
+
+  /** Moments that leave the scatter out, which is most of the work: there are no covariances. */
+  public static ClassMoments ofMeans(long classes, long dimension) {
+    return new ClassMoments(classes, dimension, 0);
   }
 
   private static Tensor zeros(long... shape) {
@@ -71,18 +82,31 @@ public final class ClassMoments implements Stateful, AutoCloseable {
   }
 
   private void addBlock(Tensor x, @Nullable Tensor labels) {
-    Tensor mean = x.mean(0);
-    double n = x.size(0);
-    Tensor centred = x.sub(mean);
-    shift(mean, n);
-    scatter.addmm_(centred.t(), centred);
+    if (scattered()) {
+      Tensor mean = x.mean(0);
+      double n = x.size(0);
+      Tensor centred = x.sub(mean);
+      shift(mean, n);
+      scatter.addmm_(centred.t(), centred);
+    }
     if (labels == null) {
-      counts.add_(new Scalar(n));
+      counts.add_(new Scalar((double) x.size(0)));
       sums.add_(x.sum(0));
     } else {
       counts.add_(torch.bincount(labels, new TensorOptional(), classes()));
       sums.index_add_(0, labels, x);
     }
+  }
+
+  private boolean scattered() {
+    return scatter.numel() > 0;
+  }
+
+  private Tensor scatter() {
+    if (!scattered()) {
+      throw new IllegalStateException("These moments hold means only");
+    }
+    return scatter;
   }
 
   /** What joining {@code n} rows with that mean adds to the scatter besides their own. */
@@ -111,8 +135,10 @@ public final class ClassMoments implements Stateful, AutoCloseable {
     if (other.count() > 0) {
       Scopes.run(
           () -> {
-            shift(other.mean(), other.count());
-            scatter.add_(other.scatter);
+            if (scattered()) {
+              shift(other.mean(), other.count());
+              scatter.add_(other.scatter());
+            }
             counts.add_(other.counts);
             sums.add_(other.sums);
           });
@@ -151,7 +177,7 @@ public final class ClassMoments implements Stateful, AutoCloseable {
 
   /** The covariance of all rows about their mean, divided by their number, [D, D]. */
   public Tensor covariance() {
-    return Scopes.tensor(() -> scatter.div(counts.sum()));
+    return Scopes.tensor(() -> scatter().div(counts.sum()));
   }
 
   /** The covariance of the rows about their class's mean, divided by their number, [D, D]. */
@@ -161,7 +187,7 @@ public final class ClassMoments implements Stateful, AutoCloseable {
           Tensor present = counts.gt(new Scalar(0)).nonzero().flatten();
           Tensor apart =
               means().index_select(0, present).sub(mean()).mul(weights(present).unsqueeze(1));
-          return scatter.sub(apart.t().mm(apart)).div(counts.sum());
+          return scatter().sub(apart.t().mm(apart)).div(counts.sum());
         });
   }
 
@@ -174,7 +200,7 @@ public final class ClassMoments implements Stateful, AutoCloseable {
     return Scopes.tensor(
         () -> {
           Tensor apart = mean().sub(origin);
-          return scatter.div(counts.sum()).add(torch.outer(apart, apart));
+          return scatter().div(counts.sum()).add(torch.outer(apart, apart));
         });
   }
 
@@ -193,7 +219,11 @@ public final class ClassMoments implements Stateful, AutoCloseable {
     Shapes.check()
         .tensor("The saved counts", state.tensor("counts"), "C")
         .tensor("The saved sums", state.tensor("sums"), "C", "D")
-        .tensor("The saved scatter", state.tensor("scatter"), "D", "D");
+        .tensor("The saved scatter", state.tensor("scatter"), "S", "S");
+    long scattered = state.tensor("scatter").size(0);
+    if (scattered != 0 && scattered != state.tensor("sums").size(1)) {
+      throw new OutriggerException("The saved scatter does not fit the saved sums: the file is damaged.");
+    }
     Tensor[] next = new Tensor[3];
     Scopes.run(
         () -> {

@@ -18,6 +18,20 @@ public final class DetectMethods implements MethodProvider {
         Mcm.class,
         // Features.
         Mahalanobis.class,
-        Knn.class);
+        RelativeMahalanobis.class,
+        Knn.class,
+        She.class,
+        // Features and the linear head.
+        Residual.class,
+        Vim.class,
+        NnGuide.class,
+        ReAct.class,
+        Dice.class,
+        AshP.class,
+        AshB.class,
+        AshS.class,
+        Scale.class,
+        GradNorm.class,
+        Fdbd.class);
   }
 }

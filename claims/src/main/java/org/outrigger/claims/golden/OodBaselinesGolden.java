@@ -13,6 +13,8 @@ public final class OodBaselinesGolden implements GoldenSuite {
   public void check(GoldenCase golden) {
     if (golden.hasOutput("msp")) {
       OodLogitGolden.check(golden);
+    } else if (golden.hasInput("train_features")) {
+      OodFeatureGolden.check(golden);
     } else if (OodMetricsGolden.applies(golden)) {
       OodMetricsGolden.check(golden);
     } else {
