@@ -209,8 +209,8 @@ public final class NeuralModel
   }
 
   /**
-   * A forward pass in a context of one's own: with replaced weights, in a mode, and with the outputs
-   * of chosen layers. Tensors belong to the enclosing scope.
+   * A forward pass in a context of one's own: with replaced weights, in a mode, and with the
+   * outputs of chosen layers. Tensors belong to the enclosing scope.
    */
   public Output forward(Tensor inputs, ForwardContext context, List<String> maps) {
     check(inputs);
@@ -392,9 +392,7 @@ public final class NeuralModel
     Scopes.run(() -> loadStateDict(Safetensors.read(file), strict));
   }
 
-  /**
-   * How to build this model again, as JSON-able values; empty if it was not made by the zoo.
-   */
+  /** How to build this model again, as JSON-able values; empty if it was not made by the zoo. */
   public Map<String, Object> architecture() {
     if (architecture == null) {
       return Map.of();
@@ -478,7 +476,11 @@ public final class NeuralModel
     String version = metadata.getOrDefault("version", "");
     if (!version.matches("\\d{1,6}") || Integer.parseInt(version) > VERSION) {
       throw new OutriggerException(
-          file + " has layout version '" + version + "', but this Outrigger knows up to " + VERSION
+          file
+              + " has layout version '"
+              + version
+              + "', but this Outrigger knows up to "
+              + VERSION
               + ": update Outrigger.");
     }
     Map<String, Object> map = Json.object(file + "'s architecture", description);
@@ -502,8 +504,7 @@ public final class NeuralModel
       long[] inputShape,
       int classes,
       List<String> classNames) {
-    NeuralModel model =
-        of(Zoo.create(architecture, settings, inputShape, classes, 0), classNames);
+    NeuralModel model = of(Zoo.create(architecture, settings, inputShape, classes, 0), classNames);
     return filled(model, () -> model.loadWeights(file, true));
   }
 

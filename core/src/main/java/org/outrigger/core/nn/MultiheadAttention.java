@@ -16,8 +16,8 @@ import org.outrigger.core.torch.Scopes;
 /**
  * Multi-head attention, softmax(Q K^T / sqrt(d)) V for each head, over batch-first sequences [N, L,
  * E]; {@code in_proj_weight} [3 E, E], {@code in_proj_bias}, {@code out_proj.weight}, {@code
- * out_proj.bias}. {@link #forward(Tensor)} is self-attention; {@link #attend} takes queries, keys and
- * values apart, with masks. Vaswani et al., NeurIPS 2017.
+ * out_proj.bias}. {@link #forward(Tensor)} is self-attention; {@link #attend} takes queries, keys
+ * and values apart, with masks. Vaswani et al., NeurIPS 2017.
  */
 public final class MultiheadAttention extends Layer {
   private final int size;
@@ -34,8 +34,7 @@ public final class MultiheadAttention extends Layer {
    * @param dropout the probability of dropping an attention weight in training
    * @param seed of the dropout's own generator
    */
-  public MultiheadAttention(
-      int size, int heads, boolean bias, double dropout, long seed, Rng rng) {
+  public MultiheadAttention(int size, int heads, boolean bias, double dropout, long seed, Rng rng) {
     HyperParameter.atLeast("size", size, 1);
     HyperParameter.require(
         heads >= 1 && size % heads == 0, "heads", heads, "a divisor of size = " + size);
@@ -77,15 +76,15 @@ public final class MultiheadAttention extends Layer {
   }
 
   /**
-   * Attention with masks. A query that may attend to nothing gets NaN or zeros, as libtorch's kernel
-   * decides: mask so that each has a key.
+   * Attention with masks. A query that may attend to nothing gets NaN or zeros, as libtorch's
+   * kernel decides: mask so that each has a key.
    *
    * @param query [N, L, E]
    * @param key [N, S, E]
    * @param value [N, S, E]
    * @param keyPaddingMask bool [N, S], true means the key is padding; or null
-   * @param attentionMask bool (true means left out) or floating point (added to the scores), [L, S],
-   *     [N, L, S] or [N * heads, L, S]; or null
+   * @param attentionMask bool (true means left out) or floating point (added to the scores), [L,
+   *     S], [N, L, S] or [N * heads, L, S]; or null
    * @return [N, L, E]
    */
   public Tensor attend(
@@ -97,8 +96,7 @@ public final class MultiheadAttention extends Layer {
       ForwardContext context) {
     checkShapes(query, key, value);
     Tensor out =
-        Scopes.tensor(
-            () -> attention(query, key, value, keyPaddingMask, attentionMask, context));
+        Scopes.tensor(() -> attention(query, key, value, keyPaddingMask, attentionMask, context));
     return finish(query, out, context);
   }
 
@@ -205,7 +203,10 @@ public final class MultiheadAttention extends Layer {
                 + "] is needed.");
       }
       Tensor added = added(padding, q).reshape(rows, 1, 1, keys);
-      bias = bias == null ? added.expand(new long[] {rows, heads, q.size(2), keys}, false) : bias.add(added);
+      bias =
+          bias == null
+              ? added.expand(new long[] {rows, heads, q.size(2), keys}, false)
+              : bias.add(added);
     }
     return bias;
   }

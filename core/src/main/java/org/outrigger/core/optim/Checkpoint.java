@@ -188,8 +188,7 @@ record Checkpoint(
         values.number("loss"),
         values.number("accuracy"),
         map.containsKey("validationLoss")
-            ? new Validation(
-                values.number("validationLoss"), values.number("validationAccuracy"))
+            ? new Validation(values.number("validationLoss"), values.number("validationAccuracy"))
             : null,
         Objects.equals(map.get("best"), true));
   }

@@ -43,8 +43,8 @@ public final class Trainer {
    * @param batchSize rows of one step, 1 or more; a single row left over joins the last batch
    * @param clipNorm limit on the gradients' joint norm; 0 for none
    * @param clipValue limit on each entry of the gradients; 0 for none
-   * @param emaDecay decay of the average of weights that validation uses and the model ends with;
-   *     0 for none
+   * @param emaDecay decay of the average of weights that validation uses and the model ends with; 0
+   *     for none
    * @param patience epochs without a better validation score after which training stops and the
    *     best weights come back; 0 to train to the end and keep the last
    * @param monitor the validation score
@@ -75,8 +75,7 @@ public final class Trainer {
     }
 
     public Settings withEpochs(int value) {
-      return new Settings(
-          value, batchSize, clipNorm, clipValue, emaDecay, patience, monitor, seed);
+      return new Settings(value, batchSize, clipNorm, clipValue, emaDecay, patience, monitor, seed);
     }
 
     public Settings withBatchSize(int value) {

@@ -113,8 +113,7 @@ final class TrainingRun implements AutoCloseable {
       Torch.seed(Rng.derive(settings.seed(), "network"));
       if (trainer.resume != null) {
         Scopes.run(
-            () ->
-                checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
+            () -> checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
       }
       trainer.listener.started(plan, step);
       long begin = step;
@@ -147,8 +146,7 @@ final class TrainingRun implements AutoCloseable {
     int[] order = RowCycle.order(settings.seed(), "rows", epoch, train.size());
     while (tally.steps < plan.stepsPerEpoch()) {
       long inEpoch = tally.steps;
-      Step event =
-          step(epoch, RowCycle.batch(order, inEpoch, settings.batchSize()), begin, clock);
+      Step event = step(epoch, RowCycle.batch(order, inEpoch, settings.batchSize()), begin, clock);
       trainer.listener.stepped(plan, event);
       if (trainer.checkpointSteps > 0
           && step % trainer.checkpointSteps == 0
@@ -158,8 +156,7 @@ final class TrainingRun implements AutoCloseable {
     }
     Validation validation = validate();
     boolean better = validation != null && better(validation);
-    Epoch result =
-        new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
+    Epoch result = new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
     history.add(result);
     tally.clear();
     save();
@@ -172,8 +169,7 @@ final class TrainingRun implements AutoCloseable {
       Tensor inputs = batch.inputs();
       Tensor labels = Objects.requireNonNull(batch.labels());
       if (outlierRows != null && trainer.outliers != null) {
-        int count =
-            (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
+        int count = (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
         Tensor unknown = trainer.outliers.read(outlierRows.rows(step * count, count)).inputs();
         inputs = torch.cat(new TensorVector(inputs, unknown), 0);
         Tensor none =

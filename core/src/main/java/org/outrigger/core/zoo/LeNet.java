@@ -13,8 +13,9 @@ import org.outrigger.core.nn.Sequential;
 import org.outrigger.core.torch.Rng;
 
 /**
- * LeNet-5 with ReLU and max pooling: conv1 (6 channels), conv2 (16), fc1 (120), fc2 (84), fc3. Inputs
- * of up to 28 rows are padded by 2 in the first convolution, as the paper pads digits to 32x32.
+ * LeNet-5 with ReLU and max pooling: conv1 (6 channels), conv2 (16), fc1 (120), fc2 (84), fc3.
+ * Inputs of up to 28 rows are padded by 2 in the first convolution, as the paper pads digits to
+ * 32x32.
  */
 final class LeNet {
   private LeNet() {}

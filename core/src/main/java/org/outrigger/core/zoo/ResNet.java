@@ -16,8 +16,8 @@ import org.outrigger.core.torch.Rng;
 
 /**
  * The residual network for small images, with a 3x3 stem and no first pooling. Names are
- * torchvision's: conv1, bn1, layer1.0.conv1, ..., layer2.0.downsample.0 (1x1 convolution), .1 (batch
- * norm), fc. Shortcuts that change shape have the 1x1 convolution (the paper's option B).
+ * torchvision's: conv1, bn1, layer1.0.conv1, ..., layer2.0.downsample.0 (1x1 convolution), .1
+ * (batch norm), fc. Shortcuts that change shape have the 1x1 convolution (the paper's option B).
  */
 final class ResNet {
   private ResNet() {}

@@ -94,9 +94,7 @@ final class Settings {
             + "': it must be like its default, "
             + usual
             + ".";
-    return cause == null
-        ? new OutriggerException(message)
-        : new OutriggerException(message, cause);
+    return cause == null ? new OutriggerException(message) : new OutriggerException(message, cause);
   }
 
   Map<String, Object> values() {

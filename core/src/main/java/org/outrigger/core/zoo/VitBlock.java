@@ -10,7 +10,6 @@ import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Identity;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.LayerNorm;
-import org.outrigger.core.nn.Linear;
 import org.outrigger.core.nn.Sequential;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -61,7 +60,8 @@ final class VitBlock extends Layer {
                         .forward(x, context)
                         .reshape(rows, tokens, 3, heads, width / heads)
                         .permute(2, 0, 3, 1, 4);
-                return torch.scaled_dot_product_attention(
+                return torch
+                    .scaled_dot_product_attention(
                         parts.select(0, 0), parts.select(0, 1), parts.select(0, 2))
                     .transpose(1, 2)
                     .reshape(rows, tokens, width);

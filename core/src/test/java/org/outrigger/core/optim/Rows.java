@@ -112,5 +112,4 @@ final class Rows implements IndexedDataset {
       public void close() {}
     };
   }
-
 }

@@ -36,8 +36,7 @@ final class TinyModel implements Model, Capabilities.Differentiable, Capabilitie
   }
 
   private void parameter(String name, Tensor values) {
-    parameters.put(
-        name, Scopes.own(values.mul(new Scalar(0.3)).detach().requires_grad_(true)));
+    parameters.put(name, Scopes.own(values.mul(new Scalar(0.3)).detach().requires_grad_(true)));
   }
 
   @Override

@@ -137,10 +137,7 @@ class TrainerTest {
       assertThat(weights(wider)).isEqualTo(before);
       assertThatThrownBy(
               () ->
-                  Trainer.of(model)
-                      .settings(settings(2).withBatchSize(8))
-                      .resume(file)
-                      .fit(TRAIN))
+                  Trainer.of(model).settings(settings(2).withBatchSize(8)).resume(file).fit(TRAIN))
           .hasMessageContaining("batchSize = 16, this one has 8");
     }
   }
@@ -203,8 +200,7 @@ class TrainerTest {
   void divergedLossStopsWithAdvice() {
     try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
       Objective bad = (output, labels) -> output.logits().mul(new Scalar(1e38)).exp().sum();
-      assertThatThrownBy(
-              () -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
+      assertThatThrownBy(() -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("Training stopped at step 0 (epoch 0): the loss is")
           .hasMessageContaining("Lower the learning rate (now 0.1)");
@@ -222,8 +218,7 @@ class TrainerTest {
       assertThatThrownBy(() -> Trainer.of(model).fit(new Rows(new float[0][], new int[0], 2)))
           .hasMessageContaining("is empty");
       Rows images = new Rows(new float[][] {{1, 2, 3}}, new int[] {0}, 3);
-      assertThatThrownBy(
-              () -> Trainer.of(model).outliers(images, 1).fit(Rows.blobs(10, 2, 0)))
+      assertThatThrownBy(() -> Trainer.of(model).outliers(images, 1).fit(Rows.blobs(10, 2, 0)))
           .hasMessageContaining("Outliers have shape [3]");
       assertThatThrownBy(
               () ->

@@ -157,8 +157,7 @@ class ZooTest {
               (name, tensor) -> {
                 if (!name.endsWith("num_batches_tracked")) {
                   other.put(
-                      "module."
-                          + name.replace("fc.", "linear.").replace("downsample", "shortcut"),
+                      "module." + name.replace("fc.", "linear.").replace("downsample", "shortcut"),
                       tensor);
                 }
               });
