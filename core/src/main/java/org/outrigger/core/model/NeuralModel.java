@@ -19,11 +19,13 @@ import org.outrigger.core.io.Json;
 import org.outrigger.core.io.Safetensors;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.nn.BatchNorm;
+import org.outrigger.core.nn.Dropout;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.LayerNorm;
 import org.outrigger.core.nn.Linear;
+import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Torch;
 import org.outrigger.core.zoo.Architecture;
@@ -40,6 +42,7 @@ public final class NeuralModel
         Capabilities.HasLinearHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
+        Capabilities.HasGenerators,
         Capabilities.HasNormLayers,
         Capabilities.Saveable {
   private static final String FORMAT = "outrigger-network";
@@ -343,6 +346,19 @@ public final class NeuralModel
   @Override
   public void train(boolean training) {
     root.train(training);
+  }
+
+  @Override
+  public Map<String, Rng> generators() {
+    Map<String, Rng> generators = new LinkedHashMap<>();
+    root.layers()
+        .forEach(
+            (path, layer) -> {
+              if (layer instanceof Dropout dropout) {
+                generators.put(path, dropout.rng());
+              }
+            });
+    return generators;
   }
 
   @Override

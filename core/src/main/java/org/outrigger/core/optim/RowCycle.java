@@ -1,6 +1,5 @@
 package org.outrigger.core.optim;
 
-import java.util.Arrays;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
@@ -29,37 +28,19 @@ final class RowCycle {
       long position = from + i;
       if (position / size != pass) {
         pass = position / size;
-        order = order(seed, purpose, pass, size);
+        order = order();
       }
       rows[i] = order[(int) (position % size)];
     }
     return rows;
   }
 
-  /** The order of all rows in one pass. */
-  static int[] order(long seed, String purpose, long pass, long size) {
+  private int[] order() {
     return Scopes.scoped(
         () -> {
           try (Rng rng = Rng.named(seed, purpose + "/" + pass)) {
             return Tensors.ints(rng.permutation(size));
           }
         });
-  }
-
-  /**
-   * The number of batches of a pass. A single row left over joins the batch before: batch norm
-   * cannot train on one row.
-   */
-  static long batches(long rows, int batchSize) {
-    long full = rows / batchSize;
-    long rest = rows % batchSize;
-    return rest == 0 || (rest == 1 && full > 0) ? full : full + 1;
-  }
-
-  /** The rows of a batch of a pass. */
-  static int[] batch(int[] order, long index, int batchSize) {
-    boolean last = index == batches(order.length, batchSize) - 1;
-    int from = Math.toIntExact(index * batchSize);
-    return Arrays.copyOfRange(order, from, last ? order.length : from + batchSize);
   }
 }

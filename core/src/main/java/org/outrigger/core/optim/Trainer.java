@@ -40,7 +40,7 @@ public final class Trainer {
 
   /**
    * @param epochs passes over the data, 1 or more
-   * @param batchSize rows of one step, 1 or more; a single row left over joins the last batch
+   * @param batchSize rows of one step, 1 or more; a single row left over is left out of that epoch
    * @param clipNorm limit on the gradients' joint norm; 0 for none
    * @param clipValue limit on each entry of the gradients; 0 for none
    * @param emaDecay decay of the average of weights that validation uses and the model ends with; 0

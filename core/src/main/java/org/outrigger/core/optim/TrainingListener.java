@@ -3,6 +3,7 @@ package org.outrigger.core.optim;
 import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.core.data.Batches;
 
 /** Follows a training run, for progress bars and logs. What it throws stops the run. */
 public interface TrainingListener {
@@ -67,6 +68,9 @@ public interface TrainingListener {
   default void started(Plan plan, long done) {}
 
   default void stepped(Plan plan, Step step) {}
+
+  /** At the end of an epoch in which rows could not be read, which were left out. */
+  default void skipped(Plan plan, int epoch, List<Batches.Skipped> rows) {}
 
   default void epochEnded(Plan plan, Epoch epoch) {}
 

@@ -19,6 +19,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.IndexedDataset;
+import org.outrigger.core.data.Loader;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.StateFiles;
 import org.outrigger.core.model.Output;
@@ -35,7 +36,7 @@ import org.outrigger.core.torch.Torch;
 final class TrainingRun implements AutoCloseable {
   private final Trainer trainer;
   private final Trainer.Settings settings;
-  private final IndexedDataset train;
+  private final Loader loader;
   private final Plan plan;
   private final Schedule schedule;
   private final Optimiser optimiser;
@@ -75,9 +76,13 @@ final class TrainingRun implements AutoCloseable {
   TrainingRun(Trainer trainer, IndexedDataset train) {
     Torch.start();
     this.trainer = trainer;
-    this.train = train;
     settings = trainer.settings;
-    plan = new Plan(settings.epochs(), RowCycle.batches(train.size(), settings.batchSize()));
+    // A single row left over waits for another epoch: batch norm cannot train on one row.
+    boolean lone =
+        train.size() > settings.batchSize() && train.size() % settings.batchSize() == 1;
+    loader =
+        Loader.of(train).batchSize(settings.batchSize()).shuffle(settings.seed()).dropLast(lone);
+    plan = new Plan(settings.epochs(), loader.batchCount());
     schedule = trainer.schedule.apply(plan);
     outlierRows =
         trainer.outliers == null
@@ -113,7 +118,8 @@ final class TrainingRun implements AutoCloseable {
       Torch.seed(Rng.derive(settings.seed(), "network"));
       if (trainer.resume != null) {
         Scopes.run(
-            () -> checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
+            () ->
+                checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
       }
       trainer.listener.started(plan, step);
       long begin = step;
@@ -143,37 +149,45 @@ final class TrainingRun implements AutoCloseable {
 
   private void epoch(int epoch, long begin, long clock) {
     trainer.network.train(true);
-    int[] order = RowCycle.order(settings.seed(), "rows", epoch, train.size());
-    while (tally.steps < plan.stepsPerEpoch()) {
-      long inEpoch = tally.steps;
-      Step event = step(epoch, RowCycle.batch(order, inEpoch, settings.batchSize()), begin, clock);
-      trainer.listener.stepped(plan, event);
-      if (trainer.checkpointSteps > 0
-          && step % trainer.checkpointSteps == 0
-          && tally.steps < plan.stepsPerEpoch()) {
-        save();
+    try (Batches walk = loader.epoch(epoch, Math.toIntExact(tally.steps))) {
+      while (walk.hasNext()) {
+        Step event = step(epoch, walk, begin, clock);
+        trainer.listener.stepped(plan, event);
+        if (trainer.checkpointSteps > 0
+            && step % trainer.checkpointSteps == 0
+            && tally.steps < plan.stepsPerEpoch()) {
+          save();
+        }
       }
+      if (!walk.skipped().isEmpty()) {
+        trainer.listener.skipped(plan, epoch, walk.skipped());
+      }
+    }
+    if (tally.steps == 0) {
+      throw new OutriggerException(
+          "Not one row of '" + loader.data().name() + "' could be read: check the files.");
     }
     Validation validation = validate();
     boolean better = validation != null && better(validation);
-    Epoch result = new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
+    Epoch result =
+        new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
     history.add(result);
     tally.clear();
     save();
     trainer.listener.epochEnded(plan, result);
   }
 
-  private Step step(int epoch, int[] rows, long begin, long clock) {
+  private Step step(int epoch, Batches walk, long begin, long clock) {
     try (PointerScope scope = new PointerScope()) {
-      Batch batch = train.read(rows);
+      Batch batch = walk.next();
       Tensor inputs = batch.inputs();
       Tensor labels = Objects.requireNonNull(batch.labels());
-      if (outlierRows != null && trainer.outliers != null) {
-        int count = (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
-        Tensor unknown = trainer.outliers.read(outlierRows.rows(step * count, count)).inputs();
+      Tensor unknown = outliers();
+      if (unknown != null) {
         inputs = torch.cat(new TensorVector(inputs, unknown), 0);
         Tensor none =
-            torch.full(new long[] {count}, new Scalar(-1), new TensorOptions(ScalarType.Long));
+            torch.full(
+                new long[] {unknown.size(0)}, new Scalar(-1), new TensorOptions(ScalarType.Long));
         labels = torch.cat(new TensorVector(labels, none), 0);
       }
       if (trainer.augmentation != null) {
@@ -214,6 +228,19 @@ final class TrainingRun implements AutoCloseable {
           hits[1] == 0 ? Double.NaN : (double) hits[0] / hits[1],
           optimiser.learningRate() * optimiser.pace(),
           Duration.ofNanos(nanos * Math.max(0, plan.totalSteps() - step)));
+    }
+  }
+
+  /** The outliers of this step, less those that cannot be read; null if there are none. */
+  private @Nullable Tensor outliers() {
+    if (trainer.outliers == null || outlierRows == null) {
+      return null;
+    }
+    int count = (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
+    int[] rows = outlierRows.rows(step * count, count);
+    try (Batches walk =
+        Loader.of(trainer.outliers.subset(rows)).batchSize(count).workers(0).epoch(0)) {
+      return walk.hasNext() ? walk.next().inputs() : null;
     }
   }
 
@@ -331,7 +358,7 @@ final class TrainingRun implements AutoCloseable {
   }
 
   private Checkpoint checkpoint() {
-    return new Checkpoint(this, trainer, train.size(), optimiser, ema);
+    return new Checkpoint(this, trainer, loader.data().size(), optimiser, ema);
   }
 
   @Override

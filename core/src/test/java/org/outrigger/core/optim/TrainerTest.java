@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -15,13 +16,15 @@ import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Batches;
+import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
 
 class TrainerTest {
-  private static final Rows TRAIN = Rows.blobs(150, 3, 1);
-  private static final Rows VALIDATION = Rows.blobs(90, 3, 2);
+  private static final TensorDataset TRAIN = Blobs.of(150, 3, 1);
+  private static final TensorDataset VALIDATION = Blobs.of(90, 3, 2);
 
   private static Trainer.Settings settings(int epochs) {
     return Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(16).withSeed(5);
@@ -69,7 +72,7 @@ class TrainerTest {
                 .withPatience(50, Trainer.Monitor.ACCURACY))
         .optimiser(p -> new AdamW(p, AdamW.settings(0.02)))
         .schedule(Schedule.cosine(40).warmUp(5))
-        .outliers(Rows.blobs(33, 3, 9), 0.3)
+        .outliers(Blobs.of(33, 3, 9), 0.3)
         .augment((x, rng) -> x.add(rng.normal(x.shape()).mul(new Scalar(0.1))))
         .validation(VALIDATION);
   }
@@ -137,7 +140,10 @@ class TrainerTest {
       assertThat(weights(wider)).isEqualTo(before);
       assertThatThrownBy(
               () ->
-                  Trainer.of(model).settings(settings(2).withBatchSize(8)).resume(file).fit(TRAIN))
+                  Trainer.of(model)
+                      .settings(settings(2).withBatchSize(8))
+                      .resume(file)
+                      .fit(TRAIN))
           .hasMessageContaining("batchSize = 16, this one has 8");
     }
   }
@@ -146,20 +152,13 @@ class TrainerTest {
   void earlyStoppingEndsWithTheBestWeights() {
     try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
       // Validation labels are wrong on purpose: the better the training, the worse the score.
-      int[] wrong = new int[90];
-      float[][] inputs = new float[90][];
-      for (int i = 0; i < 90; i++) {
-        wrong[i] = (VALIDATION.label(i) + 1) % 3;
-        try (PointerScope scope = new PointerScope()) {
-          inputs[i] = Tensors.floats(VALIDATION.read(new int[] {i}).inputs());
-        }
-      }
+      int[] wrong = Arrays.stream(VALIDATION.labels()).map(label -> (label + 1) % 3).toArray();
       Map<String, List<Double>> afterFirst = new TreeMap<>();
       TrainingListener.Report report =
           Trainer.of(model)
               .settings(settings(30).withPatience(3, Trainer.Monitor.LOSS))
               .optimiser(p -> new Sgd(p, Sgd.Settings.of(0.05)))
-              .validation(new Rows(inputs, wrong, 2))
+              .validation(TensorDataset.of(VALIDATION.inputs(), Tensors.labels(wrong)))
               .listener(
                   new TrainingListener() {
                     @Override
@@ -182,7 +181,7 @@ class TrainerTest {
     Objective spy =
         (Output output, Tensor labels) -> {
           long unknown =
-              java.util.Arrays.stream(Tensors.longs(labels)).filter(l -> l == -1).count();
+              Arrays.stream(Tensors.longs(labels)).filter(l -> l == -1).count();
           seen.add(new long[] {labels.size(0), unknown});
           return CrossEntropy.loss(output.logits(), labels, 0);
         };
@@ -190,7 +189,7 @@ class TrainerTest {
       Trainer.of(model)
           .settings(settings(1).withBatchSize(50))
           .objective(spy)
-          .outliers(Rows.blobs(7, 3, 3), 0.5)
+          .outliers(Blobs.of(7, 3, 3), 0.5)
           .fit(TRAIN);
     }
     assertThat(seen).hasSize(3).allSatisfy(s -> assertThat(s).containsExactly(75, 25));
@@ -200,11 +199,14 @@ class TrainerTest {
   void divergedLossStopsWithAdvice() {
     try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
       Objective bad = (output, labels) -> output.logits().mul(new Scalar(1e38)).exp().sum();
-      assertThatThrownBy(() -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
+      assertThatThrownBy(
+              () -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("Training stopped at step 0 (epoch 0): the loss is")
           .hasMessageContaining("Lower the learning rate (now 0.1)");
-      Rows dirty = new Rows(new float[][] {{Float.NaN, 0}, {1, 1}}, new int[] {0, 1}, 2);
+      TensorDataset dirty =
+          TensorDataset.of(
+              Blobs.rows(new float[][] {{Float.NaN, 0}, {1, 1}}), Tensors.labels(0, 1));
       assertThatThrownBy(() -> Trainer.of(model).settings(settings(1)).fit(dirty))
           .hasMessageContaining("inputs of this batch hold NaN");
     }
@@ -214,30 +216,69 @@ class TrainerTest {
   void badDataIsAClearError() {
     try (TinyModel model = new TinyModel(2, 4, 2, 0)) {
       assertThatThrownBy(() -> Trainer.of(model).fit(TRAIN))
-          .hasMessageContaining("Row 2 of 'rows' has label 2, but the model has 2 classes");
-      assertThatThrownBy(() -> Trainer.of(model).fit(new Rows(new float[0][], new int[0], 2)))
+          .hasMessageContaining("Row 2 of 'blobs' has label 2, but the model has 2 classes");
+      assertThatThrownBy(() -> Trainer.of(model).fit(TRAIN.subset()))
           .hasMessageContaining("is empty");
-      Rows images = new Rows(new float[][] {{1, 2, 3}}, new int[] {0}, 3);
-      assertThatThrownBy(() -> Trainer.of(model).outliers(images, 1).fit(Rows.blobs(10, 2, 0)))
+      TensorDataset images = TensorDataset.of(Blobs.rows(new float[][] {{1, 2, 3}}), null);
+      assertThatThrownBy(
+              () -> Trainer.of(model).outliers(images, 1).fit(Blobs.of(10, 2, 0)))
           .hasMessageContaining("Outliers have shape [3]");
       assertThatThrownBy(
               () ->
                   Trainer.of(model)
                       .settings(settings(1).withPatience(2, Trainer.Monitor.LOSS))
-                      .fit(Rows.blobs(10, 2, 0)))
+                      .fit(Blobs.of(10, 2, 0)))
           .hasMessageContaining("needs validation data");
     }
   }
 
   @Test
-  void singleRowLeftOverJoinsTheLastBatch() {
-    assertThat(RowCycle.batches(33, 16)).isEqualTo(2);
-    assertThat(RowCycle.batches(34, 16)).isEqualTo(3);
-    assertThat(RowCycle.batches(1, 16)).isEqualTo(1);
-    int[] order = RowCycle.order(0, "rows", 0, 33);
-    assertThat(order).hasSize(33).doesNotHaveDuplicates();
-    assertThat(RowCycle.batch(order, 1, 16)).hasSize(17);
-    assertThat(RowCycle.order(0, "rows", 1, 33)).isNotEqualTo(order);
+  void singleRowLeftOverIsLeftOut() {
+    List<Long> sizes = new ArrayList<>();
+    Objective spy =
+        (output, labels) -> {
+          sizes.add(labels.size(0));
+          return CrossEntropy.loss(output.logits(), labels, 0);
+        };
+    try (TinyModel model = new TinyModel(2, 4, 3, 0)) {
+      Trainer.of(model).settings(settings(1)).objective(spy).fit(TRAIN.limit(33));
+      assertThat(sizes).containsExactly(16L, 16L);
+    }
+  }
+
+  @Test
+  void outliersComeInEndlessOrderWithoutARepeatInAPass() {
+    RowCycle cycle = new RowCycle(4, "outliers", 5);
+    int[] ten = cycle.rows(0, 10);
+    assertThat(Arrays.copyOf(ten, 5)).containsExactlyInAnyOrder(0, 1, 2, 3, 4);
+    assertThat(Arrays.copyOfRange(ten, 5, 10)).containsExactlyInAnyOrder(0, 1, 2, 3, 4);
+    assertThat(new RowCycle(4, "outliers", 5).rows(3, 4))
+        .containsExactly(Arrays.copyOfRange(ten, 3, 7));
+  }
+
+  @Test
+  void rowThatCannotBeReadIsReportedAndLeftOut() {
+    List<String> skipped = new ArrayList<>();
+    float[][] inputs = {{1, 2}, {Float.NaN, 0}, {3, 1}, {0, 1}};
+    try (PointerScope scope = new PointerScope();
+        TinyModel model = new TinyModel(2, 4, 2, 0);
+        TensorDataset dirty =
+            TensorDataset.builder(Blobs.rows(inputs))
+                .labels(Tensors.labels(0, 1, 0, 1))
+                .skipNotFinite(true)
+                .build()) {
+      Trainer.of(model)
+          .settings(settings(1))
+          .listener(
+              new TrainingListener() {
+                @Override
+                public void skipped(Plan plan, int epoch, List<Batches.Skipped> rows) {
+                  rows.forEach(row -> skipped.add(row.id()));
+                }
+              })
+          .fit(dirty);
+    }
+    assertThat(skipped).containsExactly("1");
   }
 
   @Test
@@ -255,7 +296,7 @@ class TrainerTest {
       List<String> kinds = new ArrayList<>();
       float[] flat = Tensors.floats(flipped);
       for (int i = 0; i < 400; i++) {
-        kinds.add(java.util.Arrays.toString(java.util.Arrays.copyOfRange(flat, 6 * i, 6 * i + 6)));
+        kinds.add(Arrays.toString(Arrays.copyOfRange(flat, 6 * i, 6 * i + 6)));
       }
       assertThat(kinds)
           .containsOnly("[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]", "[3.0, 2.0, 1.0, 6.0, 5.0, 4.0]");
@@ -273,7 +314,7 @@ class TrainerTest {
 
   @Test
   void memoryStaysFlat() {
-    Rows rows = Rows.blobs(64, 3, 0);
+    TensorDataset rows = Blobs.of(64, 3, 0);
     try (TinyModel model = new TinyModel(2, 64, 3, 0)) {
       long[] after = new long[2];
       Trainer.of(model)
