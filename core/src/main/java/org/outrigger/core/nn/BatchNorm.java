@@ -69,6 +69,10 @@ public abstract class BatchNorm extends Layer {
     }
     boolean train = context.training(this);
     boolean tracks = has("running_mean");
+    if (train && x.numel() == channels) {
+      throw new IllegalArgumentException(
+          "batch statistics need more than one value for each channel");
+    }
     boolean update = train && tracks && !context.functional();
     if (update) {
       try (Scalar one = new Scalar(1)) {
