@@ -7,6 +7,7 @@ import java.util.List;
  * What a model is made of.
  *
  * @param format such as {@code TorchScript}
+ * @param inputShape of one row, 0 where any size will do; empty if unknown
  * @param layers in the order of the model
  * @param parameters tensors that training may change
  * @param buffers other tensors that are saved with it
@@ -14,11 +15,13 @@ import java.util.List;
  */
 public record Description(
     String format,
+    List<Long> inputShape,
     List<Layer> layers,
     List<Stored> parameters,
     List<Stored> buffers,
     List<String> notes) {
   public Description {
+    inputShape = List.copyOf(inputShape);
     layers = List.copyOf(layers);
     parameters = List.copyOf(parameters);
     buffers = List.copyOf(buffers);

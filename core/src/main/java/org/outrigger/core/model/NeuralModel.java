@@ -39,6 +39,7 @@ import org.outrigger.core.zoo.Zoo;
  */
 public final class NeuralModel
     implements Model,
+        Describable,
         Capabilities.HasLinearHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
@@ -385,6 +386,25 @@ public final class NeuralModel
 
   private static @Nullable Tensor part(Layer layer, String tensor) {
     return layer.has(tensor) ? layer.tensor(tensor) : null;
+  }
+
+  @Override
+  public Description describe() {
+    List<Description.Layer> layers = new ArrayList<>();
+    root.layers()
+        .forEach(
+            (path, layer) -> {
+              long inner = layer.children().values().stream().mapToLong(Layer::parameterCount).sum();
+              layers.add(
+                  new Description.Layer(path, layer.toString(), layer.parameterCount() - inner));
+            });
+    return new Description(
+        architecture == null ? "network" : "network " + architecture.name(),
+        Arrays.stream(inputShape).boxed().toList(),
+        layers,
+        Modules.tensors(root.parameters(), true),
+        Modules.tensors(root.buffers(), false),
+        List.of());
   }
 
   /** A copy that shares nothing with this model. */

@@ -558,6 +558,7 @@ public final class TorchScriptModel
   public Description describe() {
     return new Description(
         "TorchScript",
+        List.of(),
         layers,
         Modules.tensors(parameters, true),
         Modules.tensors(buffers, false),
