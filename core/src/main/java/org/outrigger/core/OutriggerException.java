@@ -1,5 +1,7 @@
 package org.outrigger.core;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What a user did, or what their files hold, cannot work. The first line of the message says in our
  * words what is wrong and what to do; details of a native library, if any, follow on later lines.
@@ -11,7 +13,7 @@ public class OutriggerException extends RuntimeException {
     super(message);
   }
 
-  public OutriggerException(String message, Throwable cause) {
+  public OutriggerException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 

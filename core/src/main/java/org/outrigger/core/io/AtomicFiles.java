@@ -76,7 +76,7 @@ public final class AtomicFiles {
    */
   public static void file(Path target, PathWriter writer) {
     Path absolute = target.toAbsolutePath().normalize();
-    checkParent(target, absolute);
+    Path parent = checkParent(target, absolute);
     if (Files.isDirectory(absolute)) {
       throw new OutriggerException(
           target + " is a folder: name a file that is to be written instead.");
@@ -87,7 +87,7 @@ public final class AtomicFiles {
       writer.write(temporary);
       force(temporary);
       move(temporary, absolute);
-      forceFolder(absolute.getParent());
+      forceFolder(parent);
     } catch (IOException | UncheckedIOException | ReadOnlyFileSystemException e) {
       throw explain(target, e);
     } finally {
@@ -104,7 +104,7 @@ public final class AtomicFiles {
    */
   public static void folder(Path target, Predicate<Path> mayReplace, PathWriter writer) {
     Path absolute = target.toAbsolutePath().normalize();
-    checkParent(target, absolute);
+    Path parent = checkParent(target, absolute);
     checkReplaceable(target, absolute, mayReplace);
     Path temporary = neighbour(absolute, "tmp");
     TEMPORARY.put(temporary, absolute);
@@ -122,7 +122,7 @@ public final class AtomicFiles {
       }
       checkReplaceable(target, absolute, mayReplace);
       swap(temporary, absolute);
-      forceFolder(absolute.getParent());
+      forceFolder(parent);
     } catch (IOException | UncheckedIOException | ReadOnlyFileSystemException e) {
       throw explain(target, e);
     } finally {
@@ -159,7 +159,7 @@ public final class AtomicFiles {
     }
   }
 
-  private static void checkParent(Path shown, Path target) {
+  private static Path checkParent(Path shown, Path target) {
     Path parent = target.getParent();
     if (parent == null || target.getFileName() == null) {
       throw new OutriggerException(shown + " cannot be written: name a file in a folder.");
@@ -172,12 +172,15 @@ public final class AtomicFiles {
       throw new OutriggerException(
           shown + " cannot be written: " + parent + " is a file, not a folder.");
     }
+    return parent;
   }
 
   /** The failure in words that say what to do. */
   static OutriggerException explain(Path target, Exception failure) {
-    Throwable cause =
-        failure instanceof UncheckedIOException unchecked ? unchecked.getCause() : failure;
+    Exception cause =
+        failure instanceof UncheckedIOException unchecked && unchecked.getCause() != null
+            ? unchecked.getCause()
+            : failure;
     String reason =
         cause instanceof FileSystemException e && e.getReason() != null
             ? e.getReason()

@@ -214,33 +214,29 @@ public final class Safetensors implements AutoCloseable {
    * @throws OutriggerException if a type is not in the format, or if the file cannot be written
    */
   public static void write(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
-    byte[] head;
-    List<String> order = new ArrayList<>(tensors.keySet());
-    Map<String, Type> types = new TreeMap<>();
-    tensors.forEach((name, tensor) -> types.put(name, type(name, tensor)));
-    order.sort(
-        Comparator.comparingInt((String name) -> -types.get(name).bytes)
-            .thenComparing(Comparator.naturalOrder()));
-    head = header(order, tensors, types, metadata);
+    List<Item> items = new ArrayList<>();
+    tensors.forEach((name, tensor) -> items.add(new Item(name, tensor, type(name, tensor))));
+    items.sort(
+        Comparator.comparingInt((Item item) -> -item.type().bytes).thenComparing(Item::name));
+    byte[] head = header(items, metadata);
     AtomicFiles.write(
         file,
         out -> {
           out.write(
               ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).array());
           out.write(head);
-          for (String name : order) {
-            copyOut(tensors.get(name), out);
+          for (Item item : items) {
+            copyOut(item.tensor(), out);
           }
         });
   }
 
+  private record Item(String name, Tensor tensor, Type type) {}
+
   private static Type type(String name, Tensor tensor) {
     ScalarType scalar = tensor.scalar_type().intern();
     for (Type type : Type.values()) {
-      if (type.scalar == scalar) {
-        if (name.equals(SafetensorsHeader.METADATA)) {
-          break;
-        }
+      if (type.scalar == scalar && !name.equals(SafetensorsHeader.METADATA)) {
         return type;
       }
     }
@@ -248,11 +244,7 @@ public final class Safetensors implements AutoCloseable {
         "The tensor '" + name + "' of type " + scalar + " cannot be saved as safetensors.");
   }
 
-  private static byte[] header(
-      List<String> order,
-      Map<String, Tensor> tensors,
-      Map<String, Type> types,
-      Map<String, String> metadata) {
+  private static byte[] header(List<Item> items, Map<String, String> metadata) {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (JsonGenerator json =
         Json.factory(8, Integer.MAX_VALUE).createGenerator(ObjectWriteContext.empty(), bytes)) {
@@ -263,14 +255,13 @@ public final class Safetensors implements AutoCloseable {
         json.writeEndObject();
       }
       long offset = 0;
-      for (String name : order) {
-        Tensor tensor = tensors.get(name);
-        json.writeObjectPropertyStart(name);
-        json.writeStringProperty("dtype", types.get(name).name());
+      for (Item item : items) {
+        json.writeObjectPropertyStart(item.name());
+        json.writeStringProperty("dtype", item.type().name());
         json.writeName("shape");
-        long[] shape = tensor.shape();
+        long[] shape = item.tensor().shape();
         json.writeArray(shape, 0, shape.length);
-        long end = Math.addExact(offset, tensor.numel() * types.get(name).bytes);
+        long end = Math.addExact(offset, item.tensor().numel() * item.type().bytes);
         json.writeName("data_offsets");
         json.writeArray(new long[] {offset, end}, 0, 2);
         json.writeEndObject();

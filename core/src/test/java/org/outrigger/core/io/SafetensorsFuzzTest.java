@@ -53,19 +53,19 @@ class SafetensorsFuzzTest {
     Files.deleteIfExists(file);
   }
 
-  @Property(tries = 500)
+  @Property(tries = 300)
   void randomBytesNeverCrash(@ForAll @Size(max = 300) byte[] bytes) throws IOException {
     read(bytes);
   }
 
-  @Property(tries = 500)
+  @Property(tries = 300)
   void randomBytesAfterAPlausibleLengthNeverCrash(@ForAll @Size(max = 300) byte[] bytes)
       throws IOException {
     ByteBuffer all = ByteBuffer.allocate(8 + bytes.length).order(ByteOrder.LITTLE_ENDIAN);
     read(all.putLong(bytes.length / 2).put(bytes).array());
   }
 
-  @Property(tries = 1500)
+  @Property(tries = 1000)
   void damagedFilesNeverCrash(@ForAll long seed, @ForAll @IntRange(min = 1, max = 4) int edits)
       throws IOException {
     Random random = new Random(seed);
