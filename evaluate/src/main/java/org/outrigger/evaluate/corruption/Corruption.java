@@ -56,7 +56,7 @@ public enum Corruption {
   DEFOCUS_BLUR(
       rows(2, .3, .4, .4, .5, .5, .6, 1, .2, 1.5, .1),
       rows(2, 3, .1, 4, .5, 6, .5, 8, .5, 10, .5),
-      (x, p, scale, draws) -> Blur.defocus(x, p[0], p[1])),
+      (x, p, scale, draws) -> Blur.defocus(x, p[0], p[1]).clip()),
   GLASS_BLUR(
       rows(3, .05, 1, 1, .25, 1, 1, .4, 1, 1, .25, 1, 2, .4, 1, 2),
       rows(3, .7, 1, 2, .9, 2, 1, 1, 2, 3, 1.1, 3, 2, 1.5, 4, 2),
