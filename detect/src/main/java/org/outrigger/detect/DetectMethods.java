@@ -9,6 +9,22 @@ public final class DetectMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        // Training.
+        OutlierExposure.class,
+        EnergyFineTuning.class,
+        EntropicOpenSet.class,
+        LogitNorm.class,
+        Vos.class,
+        Cider.class,
+        // The model with its inputs.
+        Odin.class,
+        // Class statistics of logits or features.
+        KlMatching.class,
+        OpenMax.class,
+        Nci.class,
+        Vra.class,
+        WeightedEnergy.class,
+        Gram.class,
         // Logits alone.
         Msp.class,
         MaxLogit.class,

@@ -1,0 +1,10 @@
+package org.outrigger.detect;
+
+import org.outrigger.core.method.Method;
+import org.outrigger.core.optim.Objective;
+
+/**
+ * A way to train a classifier so that unknown inputs are easier to tell apart afterwards. Rows with
+ * a label below 0 are outliers: known rows and outliers go through the network in one pass.
+ */
+public interface TrainingObjective extends Method, Objective {}
