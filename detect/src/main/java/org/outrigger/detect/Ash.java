@@ -10,8 +10,8 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * Activation shaping, shared by {@link AshP}, {@link AshB}, {@link AshS} and {@link Scale}: of the n
- * entries of an activation the {@code k = n - round(n percentile / 100)} largest are kept; s1 is
+ * Activation shaping, shared by {@link AshP}, {@link AshB}, {@link AshS} and {@link Scale}: of the
+ * n entries of an activation the {@code k = n - round(n percentile / 100)} largest are kept; s1 is
  * the sum before, s2 the sum of the kept ones.
  */
 public final class Ash {

@@ -9,9 +9,9 @@ import org.outrigger.core.model.Outputs;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * ASH-B, activation shaping: the k largest activations of each input are kept and made binary. The score
- * is the energy of the head on {@link Ash#shape shaped activations}: with s1 the sum of all and s2
- * that of the kept ones, ASH-B sets each to s1 / k.
+ * ASH-B, activation shaping: the k largest activations of each input are kept and made binary. The
+ * score is the energy of the head on {@link Ash#shape shaped activations}: with s1 the sum of all
+ * and s2 that of the kept ones, ASH-B sets each to s1 / k.
  *
  * <p>Djurisic et al., "Extremely Simple Activation Shaping for Out-of-Distribution Detection", ICLR
  * 2023.
@@ -19,8 +19,7 @@ import org.outrigger.core.torch.Shapes;
 @Card(
     slug = "ash-b",
     name = "ASH-B",
-    summary =
-        "Energy after keeping each input's largest activations, made binary.",
+    summary = "Energy after keeping each input's largest activations, made binary.",
     paper =
         "Djurisic, Bozanic, Ashok, Liu. Extremely Simple Activation Shaping for "
             + "Out-of-Distribution Detection. ICLR 2023",

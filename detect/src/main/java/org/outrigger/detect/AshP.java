@@ -19,8 +19,7 @@ import org.outrigger.core.torch.Shapes;
 @Card(
     slug = "ash-p",
     name = "ASH-P",
-    summary =
-        "Energy after keeping each input's largest activations, pruned.",
+    summary = "Energy after keeping each input's largest activations, pruned.",
     paper =
         "Djurisic, Bozanic, Ashok, Liu. Extremely Simple Activation Shaping for "
             + "Out-of-Distribution Detection. ICLR 2023",

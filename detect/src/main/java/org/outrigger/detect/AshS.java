@@ -19,8 +19,7 @@ import org.outrigger.core.torch.Shapes;
 @Card(
     slug = "ash-s",
     name = "ASH-S",
-    summary =
-        "Energy after keeping each input's largest activations, scaled.",
+    summary = "Energy after keeping each input's largest activations, scaled.",
     paper =
         "Djurisic, Bozanic, Ashok, Liu. Extremely Simple Activation Shaping for "
             + "Out-of-Distribution Detection. ICLR 2023",

@@ -170,10 +170,8 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
             Map<String, Tensor> made = new LinkedHashMap<>();
             Tensor sums =
                 torch.zeros(
-                    new long[] {classes, settings.embedding},
-                    new TensorOptions(ScalarType.Double));
-            Tensor counts =
-                torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long));
+                    new long[] {classes, settings.embedding}, new TensorOptions(ScalarType.Double));
+            Tensor counts = torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long));
             Rows.forEach(
                 "CIDER",
                 known,
@@ -242,10 +240,8 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
   private static Tensor embed(Map<String, Tensor> head, Tensor features) {
     Tensor x = features.to(ScalarType.Float);
     Tensor hidden =
-        torch.relu(
-            torch.addmm(get(head, "head.0.bias"), x, get(head, "head.0.weight").t()));
-    return unit(
-        torch.addmm(get(head, "head.2.bias"), hidden, get(head, "head.2.weight").t()));
+        torch.relu(torch.addmm(get(head, "head.0.bias"), x, get(head, "head.0.weight").t()));
+    return unit(torch.addmm(get(head, "head.2.bias"), hidden, get(head, "head.2.weight").t()));
   }
 
   /**

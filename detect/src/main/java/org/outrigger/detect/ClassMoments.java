@@ -222,7 +222,8 @@ public final class ClassMoments implements Stateful, AutoCloseable {
         .tensor("The saved scatter", state.tensor("scatter"), "S", "S");
     long scattered = state.tensor("scatter").size(0);
     if (scattered != 0 && scattered != state.tensor("sums").size(1)) {
-      throw new OutriggerException("The saved scatter does not fit the saved sums: the file is damaged.");
+      throw new OutriggerException(
+          "The saved scatter does not fit the saved sums: the file is damaged.");
     }
     Tensor[] next = new Tensor[3];
     Scopes.run(

@@ -25,6 +25,8 @@ public final class DetectMethods implements MethodProvider {
         Vra.class,
         WeightedEnergy.class,
         Gram.class,
+        // Detectors made of detectors.
+        RankEnsemble.class,
         // Logits alone.
         Msp.class,
         MaxLogit.class,

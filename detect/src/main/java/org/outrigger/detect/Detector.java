@@ -2,6 +2,7 @@ package org.outrigger.detect;
 
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.outrigger.core.data.Dataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.model.Model;
@@ -21,6 +22,17 @@ public interface Detector extends Method, Stateful, AutoCloseable {
    * @throws org.outrigger.core.OutriggerException if the data lacks what this detector needs
    */
   void fit(Outputs known);
+
+  /**
+   * Fits with the model and the data at hand, for detectors that need more than recorded outputs;
+   * others use the outputs alone.
+   *
+   * @param known the data that {@code outputs} came from
+   * @param outputs what {@code model} gave for {@code known}
+   */
+  default void fit(Model model, Dataset known, Outputs outputs) {
+    fit(outputs);
+  }
 
   /** Whether it can score: it is fitted or needs no fitting. */
   boolean fitted();

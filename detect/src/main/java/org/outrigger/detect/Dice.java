@@ -13,8 +13,8 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * DICE, directed sparsification: only the weights of the head that contribute most on known data are
- * kept. The score is the energy of {@code (W masked) z + b}, where a weight is kept if its mean
+ * DICE, directed sparsification: only the weights of the head that contribute most on known data
+ * are kept. The score is the energy of {@code (W masked) z + b}, where a weight is kept if its mean
  * contribution {@code W[c,j] mean(z)[j]} is above a percentile of all contributions.
  *
  * <p>Sun, Li, "DICE: Leveraging Sparsification for Out-of-Distribution Detection", ECCV 2022.
@@ -22,8 +22,7 @@ import org.outrigger.core.torch.Shapes;
 @Card(
     slug = "dice",
     name = "DICE",
-    summary =
-        "Energy of a head that keeps its strongest weights only.",
+    summary = "Energy of a head that keeps its strongest weights only.",
     paper =
         "Sun, Li. DICE: Leveraging Sparsification for Out-of-Distribution Detection. "
             + "ECCV 2022",
@@ -76,8 +75,7 @@ public final class Dice extends FittedDetector<Dice.Settings> {
     return Scopes.tensor(
         () -> {
           Tensor contribution = weight.to(ScalarType.Double).mul(mean);
-          return weight.mul(
-              contribution.gt(new Scalar(threshold)).to(weight.scalar_type()));
+          return weight.mul(contribution.gt(new Scalar(threshold)).to(weight.scalar_type()));
         });
   }
 

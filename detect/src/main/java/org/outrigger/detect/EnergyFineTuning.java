@@ -12,9 +12,9 @@ import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * Energy fine-tuning: push the energies of known inputs below one margin and those of outliers above
- * another. {@code CE + beta (mean relu(E_id - m_in)^2 + mean relu(m_out - E_o)^2)} with {@code E =
- * -lse(f)}.
+ * Energy fine-tuning: push the energies of known inputs below one margin and those of outliers
+ * above another. {@code CE + beta (mean relu(E_id - m_in)^2 + mean relu(m_out - E_o)^2)} with
+ * {@code E = -lse(f)}.
  *
  * <p>Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020. The margins depend on
  * the number of classes and the scale of the logits: set them from the energies of the trained

@@ -16,19 +16,18 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * fDBD: how far, on average, a feature is from the decision boundaries of its predicted class, for its
- * distance from the mean feature; unknown inputs sit close to boundaries. The score is {@code -(sum_c
- * |f_c - f_y| / ||w_y - w_c||) / ||z - mu||} with the predicted class y, or divided by {@code ||z||}.
+ * fDBD: how far, on average, a feature is from the decision boundaries of its predicted class, for
+ * its distance from the mean feature; unknown inputs sit close to boundaries. The score is {@code
+ * -(sum_c |f_c - f_y| / ||w_y - w_c||) / ||z - mu||} with the predicted class y, or divided by
+ * {@code ||z||}.
  *
  * <p>Liu, Qin, "Fast Decision Boundary based Out-of-Distribution Detector", ICML 2024.
  */
 @Card(
     slug = "fdbd",
     name = "fDBD",
-    summary =
-        "Close to the decision boundaries for its distance from the mean means unknown.",
-    paper =
-        "Liu, Qin. Fast Decision Boundary based Out-of-Distribution Detector. ICML 2024",
+    summary = "Close to the decision boundaries for its distance from the mean means unknown.",
+    paper = "Liu, Qin. Fast Decision Boundary based Out-of-Distribution Detector. ICML 2024",
     year = 2024,
     room = Room.DETECT,
     needs = {Need.FEATURES, Need.LINEAR_HEAD},
@@ -63,9 +62,7 @@ public final class Fdbd extends FittedDetector<Fdbd.Settings> {
         () -> {
           Tensor w = weight.detach().to(ScalarType.Double);
           // Mode 2 computes differences and not products, which keeps small distances exact.
-          return torch
-              .cdist(w, w, 2, new LongOptional(2))
-              .fill_diagonal_(new Scalar(1.0), false);
+          return torch.cdist(w, w, 2, new LongOptional(2)).fill_diagonal_(new Scalar(1.0), false);
         });
   }
 
@@ -85,8 +82,7 @@ public final class Fdbd extends FittedDetector<Fdbd.Settings> {
           Tensor f = logits.to(ScalarType.Double);
           Tensor y = f.argmax(new LongOptional(1), true);
           Tensor gaps = f.sub(f.gather(1, y)).abs();
-          Tensor toBoundaries =
-              gaps.div(weightDistances.index_select(0, y.squeeze(1))).sum(1);
+          Tensor toBoundaries = gaps.div(weightDistances.index_select(0, y.squeeze(1))).sum(1);
           Tensor length =
               features
                   .to(ScalarType.Double)

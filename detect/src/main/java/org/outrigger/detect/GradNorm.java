@@ -14,17 +14,16 @@ import org.outrigger.core.torch.Shapes;
 
 /**
  * Gradient norm: how hard the head's weights would be pulled towards a uniform prediction; a known
- * input pulls hard. The score is the closed form {@code -(sum_c |C p_c - 1|) (sum_j |z_j|)}: minus the
- * L1 norm of the gradient of {@code sum_c -log p_c} with respect to the weights.
+ * input pulls hard. The score is the closed form {@code -(sum_c |C p_c - 1|) (sum_j |z_j|)}: minus
+ * the L1 norm of the gradient of {@code sum_c -log p_c} with respect to the weights.
  *
- * <p>Huang, Geng, Li, "On the Importance of Gradients for Detecting Distributional Shifts in the Wild",
- * NeurIPS 2021.
+ * <p>Huang, Geng, Li, "On the Importance of Gradients for Detecting Distributional Shifts in the
+ * Wild", NeurIPS 2021.
  */
 @Card(
     slug = "gradnorm",
     name = "GradNorm",
-    summary =
-        "A small gradient of the head towards a uniform prediction means unknown.",
+    summary = "A small gradient of the head towards a uniform prediction means unknown.",
     paper =
         "Huang, Geng, Li. On the Importance of Gradients for Detecting Distributional "
             + "Shifts in the Wild. NeurIPS 2021",

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
@@ -43,14 +44,16 @@ import org.outrigger.core.torch.Tensors;
     year = 2020,
     room = Room.DETECT,
     needs = {Need.LOGITS, Need.FEATURE_MAPS, Need.LABELS},
-    state = "for each layer, class, power and channel a minimum and a maximum; a normaliser a layer")
+    state =
+        "for each layer, class, power and channel a minimum and a maximum; a normaliser a layer")
 public final class Gram extends FittedDetector<Gram.Settings> {
   private static final double EPSILON = 1e-6;
   private static final double SMALLEST_NORMALISER = 1e-12;
   private static final double HELD_SHARE = 0.1;
+  private static final Pattern USUAL = Pattern.compile("conv|relu|act", Pattern.CASE_INSENSITIVE);
 
   /**
-   * @param layers the inner layers to watch; empty for every feature point of the model
+   * @param layers the inner layers to watch; empty for the model's convolutions and activations
    * @param powers the powers 1 .. powers are used; 5 by default
    * @param seed of the split of each class
    */
@@ -114,9 +117,22 @@ public final class Gram extends FittedDetector<Gram.Settings> {
     return torch.stack(parts, 1);
   }
 
+  /**
+   * The layers of the settings. Without any, the model's convolutions and activations by name: the
+   * last part of the path starts with {@code conv}, {@code relu} or {@code act}; every feature
+   * point if no name does.
+   */
   @Override
   public List<String> maps(Model model) {
-    return settings().layers().isEmpty() ? model.featurePoints() : settings().layers();
+    if (!settings().layers().isEmpty()) {
+      return settings().layers();
+    }
+    List<String> points = model.featurePoints();
+    List<String> usual =
+        points.stream()
+            .filter(p -> USUAL.matcher(p.substring(p.lastIndexOf('.') + 1)).lookingAt())
+            .toList();
+    return usual.isEmpty() ? points : usual;
   }
 
   @Override
@@ -148,8 +164,7 @@ public final class Gram extends FittedDetector<Gram.Settings> {
           (layer, labels, values) -> {
             Tensor min = at(least, layer).index_select(0, labels);
             Tensor max = at(most, layer).index_select(0, labels);
-            deviations.merge(
-                layer, deviation(values, min, max).sum().item_double(), Double::sum);
+            deviations.merge(layer, deviation(values, min, max).sum().item_double(), Double::sum);
           });
       Fitted fitted = new Fitted(known.classes(), 0);
       for (String layer : least.keySet()) {
@@ -228,7 +243,10 @@ public final class Gram extends FittedDetector<Gram.Settings> {
     Tensor map = at(maps, layer);
     if (map.dim() < 2) {
       throw new OutriggerException(
-          who() + " needs maps [N, channels, ...], but the layer '" + layer + "' gives no channels.");
+          who()
+              + " needs maps [N, channels, ...], but the layer '"
+              + layer
+              + "' gives no channels.");
     }
     Shapes.finite("The output of the layer '" + layer + "'", map);
     return map;
@@ -279,7 +297,8 @@ public final class Gram extends FittedDetector<Gram.Settings> {
     for (String layer : fittedLayers(fitted)) {
       String channels = "the channels of " + layer;
       shapes
-          .tensor("The saved minimum of " + layer, fitted.tensor("min/" + layer), "C", "P", channels)
+          .tensor(
+              "The saved minimum of " + layer, fitted.tensor("min/" + layer), "C", "P", channels)
           .tensor(
               "The saved maximum of " + layer, fitted.tensor("max/" + layer), "C", "P", channels);
       HyperParameter.positive("normaliser", fitted.number("normaliser/" + layer));

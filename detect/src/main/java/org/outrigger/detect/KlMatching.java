@@ -69,10 +69,8 @@ public final class KlMatching extends FittedDetector<KlMatching.Settings> {
     // Where a template is 0 the divergence is infinite unless the prediction is 0 there too.
     Tensor logs = templates.masked_fill(empty, new Scalar(1.0)).log();
     Tensor outside =
-        torch.matmul(
-            p.gt(new Scalar(0)).to(ScalarType.Double), empty.to(ScalarType.Double).t());
-    Tensor divergence =
-        torch.xlogy(p, p).sum(1).unsqueeze(1).sub(torch.matmul(p, logs.t()));
+        torch.matmul(p.gt(new Scalar(0)).to(ScalarType.Double), empty.to(ScalarType.Double).t());
+    Tensor divergence = torch.xlogy(p, p).sum(1).unsqueeze(1).sub(torch.matmul(p, logs.t()));
     return divergence
         .masked_fill(outside.gt(new Scalar(0)), new Scalar(Double.POSITIVE_INFINITY))
         .amin(new long[] {1}, false)

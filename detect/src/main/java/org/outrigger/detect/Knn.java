@@ -15,8 +15,8 @@ import org.outrigger.core.torch.Shapes;
 
 /**
  * Distance to the K-th nearest known input, between features scaled to unit length. The score is
- * {@code || z/||z|| - u_(K) ||^2}, where u_(K) is the K-th nearest of the unit features of the known
- * data; K counts from 1.
+ * {@code || z/||z|| - u_(K) ||^2}, where u_(K) is the K-th nearest of the unit features of the
+ * known data; K counts from 1.
  *
  * <p>The features of all known rows are kept, in their own type.
  *
@@ -77,8 +77,7 @@ public final class Knn extends FittedDetector<Knn.Settings> {
   public static Tensor unit(Tensor features) {
     return Scopes.tensor(
         () -> {
-          Tensor length =
-              features.norm(new ScalarOptional(new Scalar(2.0)), new long[] {1}, true);
+          Tensor length = features.norm(new ScalarOptional(new Scalar(2.0)), new long[] {1}, true);
           return features.div(length.masked_fill(length.eq(new Scalar(0.0)), new Scalar(1.0)));
         });
   }

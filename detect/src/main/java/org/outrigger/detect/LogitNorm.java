@@ -12,8 +12,8 @@ import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * LogitNorm: training cannot buy confidence with longer logit vectors. {@code CE(f / (||f|| + 1e-7) /
- * tau, y)}, the mean over known rows; score with MSP on the raw logits afterwards.
+ * LogitNorm: training cannot buy confidence with longer logit vectors. {@code CE(f / (||f|| + 1e-7)
+ * / tau, y)}, the mean over known rows; score with MSP on the raw logits afterwards.
  *
  * <p>Wei et al., "Mitigating Neural Network Overconfidence with Logit Normalization", ICML 2022.
  * Outliers in a batch are left out. The paper trains 100 epochs from scratch, SGD at rate 0.1.

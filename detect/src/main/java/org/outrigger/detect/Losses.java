@@ -23,12 +23,7 @@ final class Losses {
   /** Cross-entropy [N]; 0 for outliers. */
   static Tensor crossEntropy(Tensor logits, Tensor labels) {
     return torch.cross_entropy_loss(
-        logits,
-        labels.clamp_min(new Scalar(OUTLIER)),
-        new TensorOptional(),
-        NONE,
-        OUTLIER,
-        0);
+        logits, labels.clamp_min(new Scalar(OUTLIER)), new TensorOptional(), NONE, OUTLIER, 0);
   }
 
   /** Cross-entropy to the uniform distribution, {@code lse(f) - mean_c f_c}, [N]. */

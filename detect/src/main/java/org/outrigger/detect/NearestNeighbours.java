@@ -180,18 +180,20 @@ public final class NearestNeighbours {
     }
     long dealt = groups * GROUP;
     // Group g holds the columns g, g + groups, g + 2 groups ...: maxima run over whole rows.
-    Tensor table =
-        products.narrow(1, 0, dealt).unflatten(1, GROUP, groups);
+    Tensor table = products.narrow(1, 0, dealt).unflatten(1, GROUP, groups);
     Tensor chosen = table.amax(new long[] {1}, false).topk(k, 1, true, false).get1(); // [B, k]
     Tensor steps =
         torch
-            .arange(new Scalar(0), new Scalar(dealt), new Scalar(groups), new TensorOptions(ScalarType.Long))
+            .arange(
+                new Scalar(0),
+                new Scalar(dealt),
+                new Scalar(groups),
+                new TensorOptions(ScalarType.Long))
             .unsqueeze(1);
     Tensor candidates = chosen.unsqueeze(1).add(steps).flatten(1, -1); // [B, GROUP * k]
     if (dealt < columns) {
       Tensor rest =
-          torch.arange(
-              new Scalar(dealt), new Scalar(columns), new TensorOptions(ScalarType.Long));
+          torch.arange(new Scalar(dealt), new Scalar(columns), new TensorOptions(ScalarType.Long));
       candidates =
           torch.cat(
               new TensorVector(

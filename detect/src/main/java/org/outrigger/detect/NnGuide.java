@@ -16,16 +16,16 @@ import org.outrigger.core.torch.Shapes;
 
 /**
  * Nearest-neighbour guidance: the energy of an input, trusted as far as known inputs of high energy
- * are near it. The score is {@code -(mean of the K largest <z/||z||, G_i>) log sum_c exp f_c(z)}, where
- * the bank {@code G_i = z_i/||z_i|| log sum_c exp f_c(z_i)} holds a random share of the known rows.
+ * are near it. The score is {@code -(mean of the K largest <z/||z||, G_i>) log sum_c exp f_c(z)},
+ * where the bank {@code G_i = z_i/||z_i|| log sum_c exp f_c(z_i)} holds a random share of the known
+ * rows.
  *
  * <p>Park, Jung, Teoh, "Nearest Neighbor Guidance for Out-of-Distribution Detection", ICCV 2023.
  */
 @Card(
     slug = "nnguide",
     name = "NNGuide",
-    summary =
-        "Energy, weighted by the similarity to known features of high energy.",
+    summary = "Energy, weighted by the similarity to known features of high energy.",
     paper =
         "Park, Jung, Teoh. Nearest Neighbor Guidance for Out-of-Distribution Detection. "
             + "ICCV 2023",

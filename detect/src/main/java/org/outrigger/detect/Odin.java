@@ -32,8 +32,8 @@ import org.outrigger.core.torch.Torch;
  * becomes; known inputs gain more. {@code x' = x - noise sign(grad CE(f(x)/T, y)) / std}, score
  * {@code -max softmax(f(x')/T)}, y the predicted class.
  *
- * <p>Liang, Li, Srikant, "Enhancing the Reliability of Out-of-Distribution Image Detection in Neural
- * Networks", ICLR 2018. A gradient of exactly 0 counts as positive.
+ * <p>Liang, Li, Srikant, "Enhancing the Reliability of Out-of-Distribution Image Detection in
+ * Neural Networks", ICLR 2018. A gradient of exactly 0 counts as positive.
  */
 @Card(
     slug = "odin",
@@ -186,8 +186,7 @@ public final class Odin implements Detector {
                 () -> {
                   network.train(false);
                   Tensor gradient =
-                      inputGradient(
-                          x -> network.forward(x).logits(), inputs, now.temperature());
+                      inputGradient(x -> network.forward(x).logits(), inputs, now.temperature());
                   Tensor moved = perturb(inputs, gradient, now.noise(), now.inputStd());
                   Output stepped = model.predict(moved);
                   Shapes.finite("The logits for ODIN", stepped.logits());
@@ -210,7 +209,6 @@ public final class Odin implements Detector {
   @Override
   public void restore(State state) {
     state.expect("detector/odin", 1);
-    settings =
-        (Settings) Methods.create(Detector.class, "odin", state.map("settings")).settings();
+    settings = (Settings) Methods.create(Detector.class, "odin", state.map("settings")).settings();
   }
 }

@@ -48,8 +48,8 @@ public final class OpenMax extends FittedDetector<OpenMax.Settings> {
    * @param alpha how many of the best classes are revised; all if there are fewer; 3 by default
    * @param tailSize how many of the largest distances of a class are fitted, at least 2; 20 by
    *     default
-   * @param euclidWeight the weight of the Euclidean distance; the cosine distance has the rest; 1 by
-   *     default
+   * @param euclidWeight the weight of the Euclidean distance; the cosine distance has the rest; 1
+   *     by default
    * @param correctOnly whether only correctly classified rows make the class statistics
    */
   public record Settings(int alpha, int tailSize, double euclidWeight, boolean correctOnly) {
@@ -193,8 +193,7 @@ public final class OpenMax extends FittedDetector<OpenMax.Settings> {
             Tensor kept = kept(rows);
             Tensor label = rows.labels().index_select(0, kept);
             Tensor all =
-                distances(
-                    rows.logits().index_select(0, kept), centres, settings().euclidWeight());
+                distances(rows.logits().index_select(0, kept), centres, settings().euclidWeight());
             labels.add(Scopes.own(label));
             own.add(Scopes.own(all.gather(1, label.unsqueeze(1)).flatten()));
           });
@@ -222,8 +221,7 @@ public final class OpenMax extends FittedDetector<OpenMax.Settings> {
           Scopes.scoped(
               () -> {
                 Tensor ofClass =
-                    distances.index_select(
-                        0, labels.eq(new Scalar(label)).nonzero().flatten());
+                    distances.index_select(0, labels.eq(new Scalar(label)).nonzero().flatten());
                 long size = Math.min(settings().tailSize(), sizes[label]);
                 return Tensors.doubles(torch.topk(ofClass, size, 0, true, true).get0());
               });

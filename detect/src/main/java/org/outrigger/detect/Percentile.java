@@ -57,8 +57,7 @@ public final class Percentile {
     above.descend(first, -BINS / 2);
     for (int rest = bits[0] - DIGIT; rest > 0; rest -= DIGIT) {
       long[] counts = refine(values, below.prefix, rest);
-      long[] others =
-          above.prefix == below.prefix ? counts : refine(values, above.prefix, rest);
+      long[] others = above.prefix == below.prefix ? counts : refine(values, above.prefix, rest);
       below.descend(counts, 0);
       above.descend(others, 0);
     }
@@ -67,7 +66,9 @@ public final class Percentile {
     return a + (b - a) * (position - low);
   }
 
-  /** The search for one order statistic: the bits that are known and the rank among what is left. */
+  /**
+   * The search for one order statistic: the bits that are known and the rank among what is left.
+   */
   private static final class Search {
     private long rank;
     private long prefix;
@@ -128,8 +129,7 @@ public final class Percentile {
   /** Integers that sort as the values do, int32 or int64 [n]. */
   private static Tensor keys(Tensor part) {
     boolean wide = part.scalar_type().intern() == ScalarType.Double;
-    Tensor raw =
-        part.detach().contiguous().flatten().view(wide ? ScalarType.Long : ScalarType.Int);
+    Tensor raw = part.detach().contiguous().flatten().view(wide ? ScalarType.Long : ScalarType.Int);
     // A negative number's bits below the sign sort backwards: turn them round.
     Tensor negative = shift(raw, wide ? 63 : 31);
     Tensor mask =

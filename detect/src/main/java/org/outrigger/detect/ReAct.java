@@ -21,8 +21,7 @@ import org.outrigger.core.torch.Shapes;
 @Card(
     slug = "react",
     name = "ReAct",
-    summary =
-        "Energy after cutting off the highest activations.",
+    summary = "Energy after cutting off the highest activations.",
     paper =
         "Sun, Guo, Li. ReAct: Out-of-distribution Detection With Rectified Activations. "
             + "NeurIPS 2021",
@@ -86,8 +85,6 @@ public final class ReAct extends FittedDetector<ReAct.Settings> {
   protected Tensor score(Fitted fitted, Rows rows) {
     Tensor features = rows.features();
     return score(
-        features,
-        fitted.head(features.scalar_type().intern()),
-        fitted.number("threshold"));
+        features, fitted.head(features.scalar_type().intern()), fitted.number("threshold"));
   }
 }

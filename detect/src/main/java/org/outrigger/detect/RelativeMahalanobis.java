@@ -13,8 +13,8 @@ import org.outrigger.core.torch.Shapes;
 /**
  * Relative Mahalanobis distance: how much farther a feature is from its nearest class than from the
  * known data as a whole. The score is {@code min_c d_c(z) - d_0(z)}, where d_c is the Mahalanobis
- * distance to class c in the classes' shared covariance, and d_0 that to the mean of all features in
- * their total covariance; both covariances are divided by the number of rows.
+ * distance to class c in the classes' shared covariance, and d_0 that to the mean of all features
+ * in their total covariance; both covariances are divided by the number of rows.
  *
  * <p>What makes every input of a domain look far (such as directions that carry no class) cancels.
  *

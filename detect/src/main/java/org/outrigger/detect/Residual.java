@@ -17,17 +17,16 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * Residual: how much of a feature lies outside the directions that known features span. The score is
- * {@code || N^T (z - o) ||}, where the origin {@code o = -W^+ b} makes the logits vanish, and N holds
- * the eigenvectors of {@code (Z - o)^T (Z - o) / n} after the first {@code dim}.
+ * Residual: how much of a feature lies outside the directions that known features span. The score
+ * is {@code || N^T (z - o) ||}, where the origin {@code o = -W^+ b} makes the logits vanish, and N
+ * holds the eigenvectors of {@code (Z - o)^T (Z - o) / n} after the first {@code dim}.
  *
  * <p>Wang et al., "ViM: Out-of-Distribution with Virtual-logit Matching", CVPR 2022.
  */
 @Card(
     slug = "residual",
     name = "Residual",
-    summary =
-        "A feature outside the subspace of the known ones means unknown.",
+    summary = "A feature outside the subspace of the known ones means unknown.",
     paper =
         "Wang, Li, Feng, Zhang. ViM: Out-of-Distribution with Virtual-logit Matching. "
             + "CVPR 2022",

@@ -9,9 +9,9 @@ import org.outrigger.core.model.Outputs;
 import org.outrigger.core.torch.Shapes;
 
 /**
- * SCALE: each input's activations are scaled by how much its largest ones stand out; none is pruned.
- * The score is the energy of the head on {@code z exp(s1 / s2)}, where s1 is the sum of the activation
- * and s2 that of its largest entries, as in {@link Ash}.
+ * SCALE: each input's activations are scaled by how much its largest ones stand out; none is
+ * pruned. The score is the energy of the head on {@code z exp(s1 / s2)}, where s1 is the sum of the
+ * activation and s2 that of its largest entries, as in {@link Ash}.
  *
  * <p>Xu et al., "Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement",
  * ICLR 2024.
@@ -20,8 +20,7 @@ import org.outrigger.core.torch.Shapes;
     slug = "scale",
     name = "SCALE",
     summary =
-        "Energy after scaling each input's activations by how much the largest stand "
-            + "out.",
+        "Energy after scaling each input's activations by how much the largest stand " + "out.",
     paper =
         "Xu, Chen, Franchi, Yao. Scaling for Training Time and Post-hoc "
             + "Out-of-distribution Detection Enhancement. ICLR 2024",

@@ -18,18 +18,17 @@ import org.outrigger.core.torch.Shapes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * Simplified Hopfield energy: how well a feature agrees with the stored pattern of the class that the
- * model predicts. The score is {@code -<z, S_y>} (or a distance, or minus the cosine), where S_y is the
- * mean feature of the correctly classified known rows of the predicted class y.
+ * Simplified Hopfield energy: how well a feature agrees with the stored pattern of the class that
+ * the model predicts. The score is {@code -<z, S_y>} (or a distance, or minus the cosine), where
+ * S_y is the mean feature of the correctly classified known rows of the predicted class y.
  *
- * <p>Zhang et al., "Out-of-Distribution Detection based on In-Distribution Data Patterns Memorization
- * with Modern Hopfield Energy", ICLR 2023.
+ * <p>Zhang et al., "Out-of-Distribution Detection based on In-Distribution Data Patterns
+ * Memorization with Modern Hopfield Energy", ICLR 2023.
  */
 @Card(
     slug = "she",
     name = "SHE",
-    summary =
-        "Little agreement with the mean feature of the predicted class means unknown.",
+    summary = "Little agreement with the mean feature of the predicted class means unknown.",
     paper =
         "Zhang et al. Out-of-Distribution Detection based on In-Distribution Data "
             + "Patterns Memorization with Modern Hopfield Energy. ICLR 2023",

@@ -8,24 +8,22 @@ import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.method.Room;
-import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Outputs;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /**
  * Virtual-logit matching: the residual of the feature, scaled to the size of a logit, against the
- * energy of the real logits. The score is {@code alpha || N^T (z - o) || - log sum_c exp f_c}, with o
- * and N as in {@link Residual} and {@code alpha = mean max_c f_c / mean || N^T (z - o) ||} over the
- * known data.
+ * energy of the real logits. The score is {@code alpha || N^T (z - o) || - log sum_c exp f_c}, with
+ * o and N as in {@link Residual} and {@code alpha = mean max_c f_c / mean || N^T (z - o) ||} over
+ * the known data.
  *
  * <p>Wang et al., "ViM: Out-of-Distribution with Virtual-logit Matching", CVPR 2022.
  */
 @Card(
     slug = "vim",
     name = "ViM",
-    summary =
-        "Joins what logits say with how far the feature leaves the known subspace.",
+    summary = "Joins what logits say with how far the feature leaves the known subspace.",
     paper =
         "Wang, Li, Feng, Zhang. ViM: Out-of-Distribution with Virtual-logit Matching. "
             + "CVPR 2022",
@@ -112,7 +110,6 @@ public final class Vim extends FittedDetector<Vim.Settings> {
   @Override
   protected Tensor score(Fitted fitted, Rows rows) {
     Tensor features = rows.features();
-    return score(
-        residual(fitted, features), logits(fitted, features), fitted.number("alpha"));
+    return score(residual(fitted, features), logits(fitted, features), fitted.number("alpha"));
   }
 }

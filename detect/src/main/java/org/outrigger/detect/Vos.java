@@ -48,8 +48,7 @@ import org.outrigger.core.torch.Tensors;
     slug = "vos",
     name = "VOS",
     summary = "Trains with outliers made up in feature space; no outlier data needed.",
-    paper =
-        "Du et al. VOS: Learning What You Don't Know by Virtual Outlier Synthesis. ICLR 2022",
+    paper = "Du et al. VOS: Learning What You Don't Know by Virtual Outlier Synthesis. ICLR 2022",
     year = 2022,
     room = Room.DETECT,
     needs = {
@@ -140,8 +139,7 @@ public final class Vos implements TrainingObjective, Stateful, AutoCloseable {
       Tensor phiWeight,
       Tensor phiBias,
       double alpha) {
-    Tensor regression =
-        torch.addmm(phiBias, energy(logits, weights).unsqueeze(1), phiWeight.t());
+    Tensor regression = torch.addmm(phiBias, energy(logits, weights).unsqueeze(1), phiWeight.t());
     Tensor known = Losses.known(labels).to(ScalarType.Long);
     return Losses.crossEntropy(logits, labels)
         .mean()
@@ -336,8 +334,7 @@ public final class Vos implements TrainingObjective, Stateful, AutoCloseable {
 
   /** The largest whitened radii of so many samples, [C, select, 1]. */
   private Tensor radii(long classes, long dimension) {
-    double[] uniform =
-        Tensors.doubles(rng().uniform(ScalarType.Double, classes, settings.select));
+    double[] uniform = Tensors.doubles(rng().uniform(ScalarType.Double, classes, settings.select));
     ChiSquaredDistribution squared = ChiSquaredDistribution.of(dimension);
     double[] radii = new double[uniform.length];
     double log = 0;

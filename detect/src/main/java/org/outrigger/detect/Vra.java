@@ -6,7 +6,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Need;
@@ -123,6 +122,10 @@ public final class Vra extends FittedDetector<Vra.Settings> {
 
   @Override
   protected Tensor score(Fitted fitted, Rows rows) {
-    return score(rows.features(), fitted.head(rows.features().scalar_type().intern()), fitted.number("low"), fitted.number("high"));
+    return score(
+        rows.features(),
+        fitted.head(rows.features().scalar_type().intern()),
+        fitted.number("low"),
+        fitted.number("high"));
   }
 }

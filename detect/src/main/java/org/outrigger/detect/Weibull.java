@@ -12,8 +12,8 @@ import org.outrigger.core.OutriggerException;
 record Weibull(double shape, double scale) {
   /**
    * The maximum-likelihood fit. The profile likelihood's derivative in the shape, {@code sum t^k ln
-   * t / sum t^k - 1/k - mean ln t}, rises strictly, so its root is bracketed and bisected; the scale
-   * follows as {@code (mean t^k)^(1/k)}.
+   * t / sum t^k - 1/k - mean ln t}, rises strictly, so its root is bracketed and bisected; the
+   * scale follows as {@code (mean t^k)^(1/k)}.
    *
    * @param values added to {@code offset}; the sums must be above 0
    * @param offset a shift that is kept apart so that close values stay distinct

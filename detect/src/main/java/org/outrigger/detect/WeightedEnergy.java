@@ -21,8 +21,7 @@ import org.outrigger.core.torch.Tensors;
     slug = "weighted-energy",
     name = "Weighted energy",
     summary = "Energy with learned class weights, for networks trained with VOS.",
-    paper =
-        "Du et al. VOS: Learning What You Don't Know by Virtual Outlier Synthesis. ICLR 2022",
+    paper = "Du et al. VOS: Learning What You Don't Know by Virtual Outlier Synthesis. ICLR 2022",
     year = 2022,
     room = Room.DETECT,
     needs = Need.LOGITS)

@@ -36,8 +36,7 @@ final class Whitening {
             throw new OutriggerException(
                 who + " cannot be fitted: the features do not vary. Give more varied data.");
           }
-          Tensor kept =
-              values.gt(new Scalar(largest * dimension * EPSILON)).nonzero().flatten();
+          Tensor kept = values.gt(new Scalar(largest * dimension * EPSILON)).nonzero().flatten();
           if (kept.numel() < dimension) {
             LOG.warn(
                 "{}: the covariance of the {} features has rank {} only; the other directions are"
@@ -46,10 +45,7 @@ final class Whitening {
                 dimension,
                 kept.numel());
           }
-          return eigen
-              .get1()
-              .index_select(1, kept)
-              .mul(values.index_select(0, kept).rsqrt());
+          return eigen.get1().index_select(1, kept).mul(values.index_select(0, kept).rsqrt());
         });
   }
 

@@ -19,9 +19,9 @@ import org.outrigger.evaluate.corruption.Weather;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Image corruptions. Cases hold images [H, W] or [H, W, C] in 0..255 and any random draws. An output
- * is named after what was applied, with a suffix {@code _s3} for the severity or {@code _q40} for
- * the JPEG quality.
+ * Image corruptions. Cases hold images [H, W] or [H, W, C] in 0..255 and any random draws. An
+ * output is named after what was applied, with a suffix {@code _s3} for the severity or {@code
+ * _q40} for the JPEG quality.
  */
 public final class CorruptionsGolden implements GoldenSuite {
   private static final Pattern SEVERITY = Pattern.compile("(.+)_s(\\d+)");
@@ -155,8 +155,7 @@ public final class CorruptionsGolden implements GoldenSuite {
       double[] plasma =
           Weather.plasma((int) golden.param("mapsize"), p[1], golden.values("uniform"));
       golden.expect(
-          output,
-          output.startsWith("plasma") ? plasma : bytes(Weather.fog(image, p[0], plasma)));
+          output, output.startsWith("plasma") ? plasma : bytes(Weather.fog(image, p[0], plasma)));
     }
   }
 
@@ -213,8 +212,7 @@ public final class CorruptionsGolden implements GoldenSuite {
       Matcher severity = SEVERITY.matcher(name);
       if (severity.matches()) {
         Corruption corruption = Corruption.named(severity.group(1));
-        double p =
-            corruption.parameters(Scale.IMAGENET, Integer.parseInt(severity.group(2)))[0];
+        double p = corruption.parameters(Scale.IMAGENET, Integer.parseInt(severity.group(2)))[0];
         golden.expect(
             output,
             bytes(

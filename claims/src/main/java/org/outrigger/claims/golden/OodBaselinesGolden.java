@@ -15,6 +15,10 @@ public final class OodBaselinesGolden implements GoldenSuite {
       OodLogitGolden.check(golden);
     } else if (golden.hasInput("train_features")) {
       OodFeatureGolden.check(golden);
+    } else if (OodTrainingGolden.knows(golden)) {
+      OodTrainingGolden.check(golden);
+    } else if (OodMapsGolden.knows(golden)) {
+      OodMapsGolden.check(golden);
     } else if (OodMetricsGolden.applies(golden)) {
       OodMetricsGolden.check(golden);
     } else {

@@ -12,8 +12,10 @@ import org.outrigger.detect.Detector;
 import org.outrigger.detect.Dice;
 import org.outrigger.detect.Fdbd;
 import org.outrigger.detect.GradNorm;
+import org.outrigger.detect.KlMatching;
 import org.outrigger.detect.Knn;
 import org.outrigger.detect.Mahalanobis;
+import org.outrigger.detect.Nci;
 import org.outrigger.detect.NnGuide;
 import org.outrigger.detect.ReAct;
 import org.outrigger.detect.RelativeMahalanobis;
@@ -22,7 +24,9 @@ import org.outrigger.detect.Scale;
 import org.outrigger.detect.She;
 import org.outrigger.detect.Vim;
 
-/** Scores from features and the linear head: each detector is fitted and asked like a user would. */
+/**
+ * Scores from features and the linear head: each detector is fitted and asked like a user would.
+ */
 final class OodFeatureGolden {
   private final GoldenCase golden;
   private final Outputs train;
@@ -33,8 +37,7 @@ final class OodFeatureGolden {
     LinearHead head = new LinearHead(golden.input("W"), golden.input("b"));
     Tensor features = golden.input("train_features");
     train =
-        Outputs.of(
-            new Output(head.apply(features), features), golden.labels("train_labels"), head);
+        Outputs.of(new Output(head.apply(features), features), golden.labels("train_labels"), head);
     Tensor unseen = golden.input("test_features");
     test = new Output(head.apply(unseen), unseen);
   }
@@ -45,6 +48,7 @@ final class OodFeatureGolden {
     checks.subspaces();
     checks.heads();
     checks.shapes();
+    checks.templates();
   }
 
   private void distances() {
@@ -67,6 +71,21 @@ final class OodFeatureGolden {
     try (Detector detector = new She()) {
       expect("she_inner_product", detector);
       expectState("she_patterns", detector, "patterns");
+    }
+  }
+
+  private void templates() {
+    for (String name : golden.outputs()) {
+      if (name.startsWith("nci_alpha")) {
+        double alpha = Double.parseDouble(name.substring("nci_alpha".length()));
+        try (Detector detector = new Nci(new Nci.Settings(alpha))) {
+          expect(name, detector);
+        }
+      }
+    }
+    try (Detector detector = new KlMatching()) {
+      expect("kl_matching", detector);
+      expectState("kl_templates", detector, "templates");
     }
   }
 

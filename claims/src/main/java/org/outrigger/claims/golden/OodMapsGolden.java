@@ -87,8 +87,7 @@ final class OodMapsGolden {
     Tensor extremeness =
         OpenMax.extremeness(
             distances, golden.input("weibull_c_scale_min"), golden.param("translation"));
-    Tensor probabilities =
-        OpenMax.probabilities(logits, extremeness, (int) golden.param("alpha"));
+    Tensor probabilities = OpenMax.probabilities(logits, extremeness, (int) golden.param("alpha"));
     golden.expect("centers", centres);
     golden.expect("probabilities", probabilities);
     golden.expect("score", probabilities.select(1, 0));

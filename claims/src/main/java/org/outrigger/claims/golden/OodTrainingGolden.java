@@ -60,7 +60,9 @@ final class OodTrainingGolden {
     }
     if (name.startsWith("energy_oe_")) {
       return EnergyFineTuning.loss(
-          logits, labels, energy(golden, golden.params().path("energy").path("beta").asDouble(), false));
+          logits,
+          labels,
+          energy(golden, golden.params().path("energy").path("beta").asDouble(), false));
     }
     if (name.startsWith("pytorch_ood_energyreg_alpha")) {
       double alpha = Double.parseDouble(name.substring("pytorch_ood_energyreg_alpha".length()));
@@ -101,13 +103,9 @@ final class OodTrainingGolden {
     Tensor known = labels.masked_select(labels.ge(new Scalar(0)));
     Tensor prototypes =
         Cider.update(
-            golden.input("cider_prototypes"),
-            features,
-            known,
-            params.path("proto_m").asDouble());
+            golden.input("cider_prototypes"), features, known, params.path("proto_m").asDouble());
     Tensor dispersion = Cider.dispersion(prototypes, temperature);
-    Tensor compactness =
-        Cider.compactness(features, prototypes.detach(), known, temperature);
+    Tensor compactness = Cider.compactness(features, prototypes.detach(), known, temperature);
     Tensor total = compactness.mul(new Scalar(params.path("w").asDouble())).add(dispersion);
     for (String name : golden.outputs()) {
       if (name.equals("cider_dis")) {
