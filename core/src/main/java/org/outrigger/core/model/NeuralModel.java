@@ -394,7 +394,8 @@ public final class NeuralModel
     root.layers()
         .forEach(
             (path, layer) -> {
-              long inner = layer.children().values().stream().mapToLong(Layer::parameterCount).sum();
+              long inner =
+                  layer.children().values().stream().mapToLong(Layer::parameterCount).sum();
               layers.add(
                   new Description.Layer(path, layer.toString(), layer.parameterCount() - inner));
             });
@@ -444,7 +445,7 @@ public final class NeuralModel
   }
 
   /**
-   * Writes weights and architecture as one safetensors file.
+   * Writes weights, architecture and which parameters are frozen as one safetensors file.
    *
    * @throws OutriggerException if this is not a network as the zoo builds it
    */
@@ -467,7 +468,15 @@ public final class NeuralModel
             "version",
             String.valueOf(VERSION),
             "architecture",
-            Json.compact(architecture())));
+            Json.compact(architecture()),
+            "frozen",
+            String.join(" ", frozen())));
+  }
+
+  private List<String> frozen() {
+    List<String> names = new ArrayList<>(root.parameters().keySet());
+    names.removeAll(root.trainable().keySet());
+    return names;
   }
 
   private void requireOriginalLayers(Architecture plan) {
@@ -525,7 +534,27 @@ public final class NeuralModel
       list.forEach(item -> names.add(String.valueOf(item)));
     }
     NeuralModel model = of(Zoo.create(Architecture.of(map), 0), names);
-    return filled(model, () -> model.loadWeights(file, true));
+    return filled(model, () -> model.restore(file, metadata.getOrDefault("frozen", "")));
+  }
+
+  /** Takes over weights in the type they were saved in, and what was frozen. */
+  private void restore(Path file, String frozen) {
+    Scopes.run(
+        () -> {
+          Map<String, Tensor> state = Safetensors.read(file);
+          Tensor weight = state.get(headPath + ".weight");
+          if (weight != null && weight.is_floating_point()) {
+            root.to(weight.scalar_type().intern());
+          }
+          loadStateDict(state, true);
+        });
+    Map<String, Tensor> parameters = root.parameters();
+    for (String name : frozen.split(" ", -1)) {
+      Tensor parameter = parameters.get(name);
+      if (parameter != null) {
+        parameter.requires_grad_(false);
+      }
+    }
   }
 
   /**

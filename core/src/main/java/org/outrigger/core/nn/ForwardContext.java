@@ -1,6 +1,7 @@
 package org.outrigger.core.nn;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
@@ -64,14 +65,14 @@ public final class ForwardContext {
           Slot slot = slots.get(name);
           if (slot == null) {
             problems.add("there is no '" + name + "'");
-          } else if (!java.util.Arrays.equals(slot.tensor().shape(), tensor.shape())) {
+          } else if (!Arrays.equals(slot.tensor().shape(), tensor.shape())) {
             problems.add(
                 "'"
                     + name
                     + "' has shape "
-                    + java.util.Arrays.toString(tensor.shape())
+                    + Arrays.toString(tensor.shape())
                     + " instead of "
-                    + java.util.Arrays.toString(slot.tensor().shape()));
+                    + Arrays.toString(slot.tensor().shape()));
           } else {
             all.put(slot, Slot.borrowing(tensor));
           }

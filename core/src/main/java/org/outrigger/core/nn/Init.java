@@ -1,5 +1,6 @@
 package org.outrigger.core.nn;
 
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
@@ -39,7 +40,7 @@ public final class Init {
     double reach = 0.9544997361036416;
     return rng.fillUniform(empty(shape), -reach, reach)
         .erfinv_()
-        .mul_(new org.bytedeco.pytorch.Scalar(Math.sqrt(2) * std));
+        .mul_(new Scalar(Math.sqrt(2) * std));
   }
 
   /**

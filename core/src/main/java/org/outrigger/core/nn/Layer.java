@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
@@ -394,7 +395,7 @@ public abstract class Layer implements AutoCloseable, Cloneable {
     text.append(indent).append(name).append(name.isEmpty() ? "" : ": ").append(this);
     long count = parameterCount();
     if (count > 0) {
-      text.append(String.format(java.util.Locale.ROOT, "  [%,d]", count));
+      text.append(String.format(Locale.ROOT, "  [%,d]", count));
     }
     text.append('\n');
     children.forEach((n, layer) -> layer.describe(indent + "  ", n, text));

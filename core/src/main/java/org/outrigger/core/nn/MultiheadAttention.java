@@ -1,6 +1,7 @@
 package org.outrigger.core.nn;
 
 import java.util.Arrays;
+import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
@@ -136,9 +137,8 @@ public final class MultiheadAttention extends Layer {
     Tensor k = split(key, 1, context);
     Tensor v = split(value, 2, context);
     Tensor bias = bias(padding, attention, q, key.size(1));
-    Dropout dropout = (Dropout) children().get("dropout");
     Tensor mixed;
-    if (dropout != null && dropout.p() > 0 && context.training(dropout)) {
+    if (get("dropout") instanceof Dropout dropout && dropout.p() > 0 && context.training(dropout)) {
       // The fused kernel would draw from libtorch's global generator.
       Tensor scores =
           torch.matmul(q, k.transpose(-2, -1)).mul(new Scalar(1 / Math.sqrt(q.size(-1))));
@@ -149,14 +149,7 @@ public final class MultiheadAttention extends Layer {
     } else {
       mixed =
           torch.scaled_dot_product_attention(
-              q,
-              k,
-              v,
-              new TensorOptional(bias),
-              0,
-              false,
-              new org.bytedeco.pytorch.DoubleOptional(),
-              false);
+              q, k, v, new TensorOptional(bias), 0, false, new DoubleOptional(), false);
     }
     Tensor joined = mixed.transpose(1, 2).reshape(query.size(0), query.size(1), size);
     return get("out_proj").forward(joined, context);

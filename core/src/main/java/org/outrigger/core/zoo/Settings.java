@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 
 /** Settings of an architecture: defaults with changes, read as the types that the defaults have. */
@@ -79,11 +80,7 @@ final class Settings {
   }
 
   private static OutriggerException unreadable(
-      String name,
-      String key,
-      Object usual,
-      Object value,
-      @org.jspecify.annotations.Nullable Exception cause) {
+      String name, String key, Object usual, Object value, @Nullable Exception cause) {
     String message =
         "Setting "
             + key

@@ -16,6 +16,7 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -241,6 +242,23 @@ class NeuralModelTest {
       assertThat(loaded.classNames()).containsExactly("bag", "coat", "shoe");
       assertThat(loaded.inputShape()).containsExactly(IMAGE);
       assertThat(loaded.architecture()).isEqualTo(named.architecture());
+    }
+  }
+
+  @Test
+  void typeAndFrozenParametersComeBackToo(@TempDir Path folder) {
+    Path file = folder.resolve("model.safetensors");
+    model.root().to(ScalarType.Double);
+    model.root().freeze("layer1");
+    model.save(file);
+    try (NeuralModel loaded = NeuralModel.load(file)) {
+      Tensor wide = x.to(ScalarType.Double);
+      assertThat(Tensors.doubles(loaded.predict(wide).logits()))
+          .containsExactly(Tensors.doubles(model.predict(wide).logits()));
+      assertThat(loaded.root().trainable().keySet())
+          .isEqualTo(model.root().trainable().keySet())
+          .doesNotContain("layer1.0.conv1.weight")
+          .contains("conv1.weight");
     }
   }
 
