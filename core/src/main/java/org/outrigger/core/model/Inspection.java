@@ -134,9 +134,7 @@ public record Inspection(
     return new Inspection(
         model.name(),
         described.format(),
-        inputShape != null
-            ? Arrays.stream(inputShape).boxed().toList()
-            : described.inputShape(),
+        inputShape != null ? Arrays.stream(inputShape).boxed().toList() : described.inputShape(),
         model.classes(),
         described.layers().stream()
             .map(l -> new Layer(l.path(), l.kind(), l.parameters(), known.get(l.path())))
@@ -174,8 +172,7 @@ public record Inspection(
     return Scopes.scoped(
         () -> {
           Output output =
-              model.predict(
-                  torch.zeros(batch, new TensorOptions(ScalarType.Float)), points);
+              model.predict(torch.zeros(batch, new TensorOptions(ScalarType.Float)), points);
           Map<String, List<Long>> shapes = new LinkedHashMap<>();
           output.maps().forEach((path, map) -> shapes.put(path, row(map.shape())));
           shapes.put("", row(output.logits().shape()));
@@ -248,9 +245,7 @@ public record Inspection(
             new String[] {
               layer.path().isEmpty() ? "(whole)" : layer.path(),
               layer.kind(),
-              layer.parameters() == 0
-                  ? ""
-                  : String.format(Locale.ROOT, "%,d", layer.parameters()),
+              layer.parameters() == 0 ? "" : String.format(Locale.ROOT, "%,d", layer.parameters()),
               layer.outputShape() == null ? "" : shape(layer.outputShape())
             });
       }

@@ -63,14 +63,30 @@ public final class ModelFiles {
     public Options withPlaces(
         @Nullable String where, @Nullable String layer, @Nullable String output) {
       return new Options(
-          where, layer, output, input, architecture, settings, inputShape, classes, device,
+          where,
+          layer,
+          output,
+          input,
+          architecture,
+          settings,
+          inputShape,
+          classes,
+          device,
           threads);
     }
 
     /** With the name of the input that takes the batch. */
     public Options withInput(@Nullable String name) {
       return new Options(
-          features, head, logits, name, architecture, settings, inputShape, classes, device,
+          features,
+          head,
+          logits,
+          name,
+          architecture,
+          settings,
+          inputShape,
+          classes,
+          device,
           threads);
     }
 
@@ -83,13 +99,29 @@ public final class ModelFiles {
 
     public Options withDevice(String name) {
       return new Options(
-          features, head, logits, input, architecture, settings, inputShape, classes, name,
+          features,
+          head,
+          logits,
+          input,
+          architecture,
+          settings,
+          inputShape,
+          classes,
+          name,
           threads);
     }
 
     public Options withThreads(int count) {
       return new Options(
-          features, head, logits, input, architecture, settings, inputShape, classes, device,
+          features,
+          head,
+          logits,
+          input,
+          architecture,
+          settings,
+          inputShape,
+          classes,
+          device,
           count);
     }
   }
@@ -144,8 +176,7 @@ public final class ModelFiles {
 
   private static List<ModelOpener> openers() {
     List<ModelOpener> openers = new ArrayList<>(List.of(new TorchScript(), new Weights()));
-    ServiceLoader.load(ModelOpener.class, ModelFiles.class.getClassLoader())
-        .forEach(openers::add);
+    ServiceLoader.load(ModelOpener.class, ModelFiles.class.getClassLoader()).forEach(openers::add);
     return openers;
   }
 
