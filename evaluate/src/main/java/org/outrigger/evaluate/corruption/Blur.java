@@ -7,7 +7,9 @@ import org.outrigger.evaluate.corruption.Filters.Border;
 public final class Blur {
   private Blur() {}
 
-  /** Gaussian blur of that sigma in pixels, cut at 4 sigmas, the nearest pixel beyond the border. */
+  /**
+   * Gaussian blur of that sigma in pixels, cut at 4 sigmas, the nearest pixel beyond the border.
+   */
   public static Image gaussian(Image image, double sigma) {
     return Filters.gaussian(image, sigma, 4, Border.NEAREST);
   }

@@ -116,8 +116,8 @@ final class Draws {
       if (k < 0 || k >= LOG_FACTORIAL.length || (us < 0.013 && v > us)) {
         continue;
       }
-      double left = StrictMath.log(v) + StrictMath.log(inverseAlpha)
-          - StrictMath.log(a / (us * us) + b);
+      double left =
+          StrictMath.log(v) + StrictMath.log(inverseAlpha) - StrictMath.log(a / (us * us) + b);
       if (left <= k * logMean - mean - LOG_FACTORIAL[k]) {
         return k;
       }

@@ -169,8 +169,7 @@ final class Filters {
   }
 
   /** The bilinear value at (y, x) of a plane with that border. */
-  static double bilinear(
-      double[] in, int plane, int h, int w, double y, double x, Border border) {
+  static double bilinear(double[] in, int plane, int h, int w, double y, double x, Border border) {
     int yi = (int) Math.floor(y);
     int xi = (int) Math.floor(x);
     double fy = y - yi;

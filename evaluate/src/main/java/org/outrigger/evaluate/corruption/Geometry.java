@@ -14,8 +14,7 @@ public final class Geometry {
   private Geometry() {}
 
   /** A linear map that keeps the middle of the image where it is. */
-  private static double[] centred(
-      int height, int width, double a, double b, double c, double d) {
+  private static double[] centred(int height, int width, double a, double b, double c, double d) {
     double x = (width - 1) / 2.0;
     double y = (height - 1) / 2.0;
     return new double[] {a, b, x - a * x - b * y, c, d, y - c * x - d * y};
@@ -77,9 +76,9 @@ public final class Geometry {
    * @param jitter {dx0, dy0, dx1, dy1, dx2, dy2}
    */
   public static Image jitterAffine(Image image, double[] jitter) {
-    double cx = image.width() / 2;
-    double cy = image.height() / 2;
-    double r = image.side() / 3;
+    int cx = image.width() / 2;
+    int cy = image.height() / 2;
+    int r = image.side() / 3;
     double[] sx = {cx + r, cx + r, cx - r};
     double[] sy = {cy + r, cy - r, cy - r};
     double[] tx = new double[3];
@@ -131,11 +130,11 @@ public final class Geometry {
     for (int i = 0; i < out.length; i++) {
       int pixel = i % image.area();
       int plane = i - pixel;
-      double y = pixel / w + dy[pixel];
+      int row = pixel / w;
+      double y = row + dy[pixel];
       double x = pixel % w + dx[pixel];
       boolean inside = y >= 0 && y <= h - 1 && x >= 0 && x <= w - 1;
-      out[i] =
-          mirror || inside ? Filters.bilinear(in, plane, h, w, y, x, Border.REFLECT) : 0;
+      out[i] = mirror || inside ? Filters.bilinear(in, plane, h, w, y, x, Border.REFLECT) : 0;
     }
     return image.with(out);
   }

@@ -72,8 +72,7 @@ public final class Jpeg {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (MemoryCacheImageOutputStream stream = new MemoryCacheImageOutputStream(bytes)) {
       ImageWriteParam param = writer.getDefaultWriteParam();
-      IIOMetadata metadata =
-          writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), param);
+      IIOMetadata metadata = writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), param);
       IIOMetadataNode root = (IIOMetadataNode) metadata.getAsTree(FORMAT);
       NodeList tables = root.getElementsByTagName("dqtable");
       for (int i = 0; i < tables.getLength(); i++) {

@@ -4,8 +4,8 @@ import org.outrigger.core.OutriggerException;
 
 /**
  * Noise of Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions
- * and Perturbations" (ICLR 2019). Images and draws are in the order [C, H, W]; results are in
- * [0, 1].
+ * and Perturbations" (ICLR 2019). Images and draws are in the order [C, H, W]; results are in [0,
+ * 1].
  */
 public final class Noise {
   private Noise() {}

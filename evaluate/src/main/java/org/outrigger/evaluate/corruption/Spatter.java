@@ -23,9 +23,7 @@ public final class Spatter {
   /** Mud: x (1 - m) + brown m, m the blurred area of the liquid, 0 below 0.8. */
   public static Image mud(Image image, Image liquid, double threshold, double mix) {
     double[] m =
-        Blur.gaussian(liquid.map(v -> v > threshold ? 1 : 0), mix)
-            .map(v -> v < 0.8 ? 0 : v)
-            .data();
+        Blur.gaussian(liquid.map(v -> v > threshold ? 1 : 0), mix).map(v -> v < 0.8 ? 0 : v).data();
     double[] in = image.data();
     double[] out = new double[in.length];
     for (int i = 0; i < out.length; i++) {

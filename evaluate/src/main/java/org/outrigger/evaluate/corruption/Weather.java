@@ -20,8 +20,8 @@ public final class Weather {
    * <em>twice</em>.
    *
    * @param size a power of two
-   * @param uniform draws in [-1, 1] in the order of use: at each step squares, then the two grids of
-   *     diamonds
+   * @param uniform draws in [-1, 1] in the order of use: at each step squares, then the two grids
+   *     of diamonds
    * @return [size * size] values, the smallest 0 and the largest 1
    */
   public static double[] plasma(int size, double decay, double[] uniform) {
@@ -43,7 +43,8 @@ public final class Weather {
         for (int x = 0; x < size; x += step) {
           int y1 = y + step & mask;
           int x1 = x + step & mask;
-          double sum = map[y * size + x] + map[y1 * size + x] + map[y * size + x1] + map[y1 * size + x1];
+          double sum =
+              map[y * size + x] + map[y1 * size + x] + map[y * size + x1] + map[y1 * size + x1];
           map[(y + half) * size + x + half] = sum / 4 + strength * uniform[next++];
         }
       }
@@ -105,15 +106,14 @@ public final class Weather {
   }
 
   /**
-   * a x + b frost. The benchmark's photographs of frosted windows are not free to ship, so the frost
-   * here is drawn: a coarse and a fine plasma are added and thresholded softly into crystals of a
-   * white-blue tint over a dark pane. Strengths are the benchmark's; pictures differ from it.
+   * a x + b frost. The benchmark's photographs of frosted windows are not free to ship, so the
+   * frost here is drawn: a coarse and a fine plasma are added and thresholded softly into crystals
+   * of a white-blue tint over a dark pane. Strengths are the benchmark's; pictures differ from it.
    *
    * @param coarse a plasma with strong decay, for patches of ice
    * @param fine one with weak decay, for grain; both of the same size, at least the image's
    */
-  public static Image frost(
-      Image image, double keep, double ice, double[] coarse, double[] fine) {
+  public static Image frost(Image image, double keep, double ice, double[] coarse, double[] fine) {
     int mapSide = mapSide(image, coarse);
     mapSide(image, fine);
     double[] in = image.data();
@@ -134,8 +134,8 @@ public final class Weather {
   }
 
   /**
-   * Snow: flakes are the bright spots of a noise layer, enlarged and blurred along their fall, added
-   * once as they are and once turned by 180 degrees over a whitened image.
+   * Snow: flakes are the bright spots of a noise layer, enlarged and blurred along their fall,
+   * added once as they are and once turned by 180 degrees over a whitened image.
    *
    * @param layer normal draws N(loc, scale), one a pixel
    * @param zoom how much the flakes are enlarged, at least 1

@@ -123,13 +123,11 @@ class CorruptedDatasetTest {
   void tablesAndWrongSeveritiesAreRefusedBeforeReading() {
     try (PointerScope scope = new PointerScope()) {
       TensorDataset table = TensorDataset.of(Tensors.of(new float[6], 2, 3), null);
-      assertThatThrownBy(
-              () -> CorruptedDataset.of(table, Corruption.FOG, 1, Settings.seeded(0)))
+      assertThatThrownBy(() -> CorruptedDataset.of(table, Corruption.FOG, 1, Settings.seeded(0)))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("need images");
       TensorDataset clean = images();
-      assertThatThrownBy(
-              () -> CorruptedDataset.of(clean, Corruption.FOG, 9, Settings.seeded(0)))
+      assertThatThrownBy(() -> CorruptedDataset.of(clean, Corruption.FOG, 9, Settings.seeded(0)))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("severity = 9");
     }

@@ -26,7 +26,8 @@ class CorruptionMathTest {
   }
 
   @Property(tries = 20)
-  void poissonDrawsHaveTheirMeanAndVariance(@ForAll @DoubleRange(min = 0.05, max = 500) double mean) {
+  void poissonDrawsHaveTheirMeanAndVariance(
+      @ForAll @DoubleRange(min = 0.05, max = 500) double mean) {
     double[] expected = new double[40_000];
     Arrays.fill(expected, mean);
     double[] counts = new Draws(3).poisson(expected);
