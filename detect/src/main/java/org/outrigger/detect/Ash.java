@@ -36,7 +36,7 @@ public final class Ash {
 
   /**
    * Shaped activations; the argument is not changed. Where nothing is active (s1 = s2 = 0) nothing
-   * is scaled.
+   * is scaled; where the kept entries do not add up to more than 0, the scaled variants give NaN.
    *
    * @param activations [N, ...], flattened for each row
    * @param percentile 0 to below 100
@@ -67,7 +67,10 @@ public final class Ash {
   private static Tensor factor(Tensor s1, T_TensorTensor_T top) {
     Tensor s2 = top.get0().sum(new long[] {1}, true, null);
     Tensor inactive = s1.eq(new Scalar(0.0)).logical_and(s2.eq(new Scalar(0.0)));
-    return s1.div(s2).masked_fill(inactive, new Scalar(0.0)).exp();
+    return s1.div(s2)
+        .masked_fill(s2.le(new Scalar(0.0)), new Scalar(Double.NaN))
+        .masked_fill(inactive, new Scalar(0.0))
+        .exp();
   }
 
   static Fitted learn(Outputs known, double percentile, String who) {

@@ -180,6 +180,11 @@ public final class ClassMoments implements Stateful, AutoCloseable {
     return Scopes.tensor(() -> scatter().div(counts.sum()));
   }
 
+  /** The largest mean square of a feature: how large the numbers behind the covariances are. */
+  double scale() {
+    return Scopes.scoped(() -> covariance().diagonal().add(mean().square()).amax().item_double());
+  }
+
   /** The covariance of the rows about their class's mean, divided by their number, [D, D]. */
   public Tensor within() {
     return Scopes.tensor(

@@ -85,7 +85,7 @@ public final class Mahalanobis extends FittedDetector<Mahalanobis.Settings> {
    * @return L [D, R] with L L^T = S^+
    */
   public static Tensor factor(Tensor covariance) {
-    return Whitening.factor(covariance.to(ScalarType.Double), "Mahalanobis");
+    return Whitening.factor(covariance.to(ScalarType.Double), 0, "Mahalanobis");
   }
 
   /** What whitened rows lose so that {@code origin} becomes 0: -origin L, [R]. */
@@ -177,7 +177,7 @@ public final class Mahalanobis extends FittedDetector<Mahalanobis.Settings> {
     try (ClassMoments moments = moments(known, who())) {
       Tensor means = moments.means();
       Tensor within = moments.within();
-      Tensor factor = Whitening.factor(within, who());
+      Tensor factor = Whitening.factor(within, moments.scale(), who());
       Tensor origin = moments.mean();
       return new Fitted(moments.classes(), moments.dimension())
           .with("means", means)

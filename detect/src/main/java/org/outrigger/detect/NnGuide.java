@@ -113,7 +113,7 @@ public final class NnGuide extends FittedDetector<NnGuide.Settings> {
             r -> {
               Tensor chosen = drawn.narrow(0, seen[0], r.size()).nonzero().flatten();
               seen[0] += r.size();
-              Tensor features = r.features().index_select(0, chosen);
+              Tensor features = r.features(head.weight().size(1)).index_select(0, chosen);
               return guides(features, head.apply(features));
             });
     return new Fitted(known.classes(), bank.size(1)).with(head).with("bank", bank);

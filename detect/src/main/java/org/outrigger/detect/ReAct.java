@@ -69,7 +69,9 @@ public final class ReAct extends FittedDetector<ReAct.Settings> {
     double threshold =
         Percentile.of(
             settings().percentile(),
-            part -> Rows.forEach(who(), known, rows -> part.accept(rows.features())));
+            part ->
+                Rows.forEach(
+                    who(), known, rows -> part.accept(rows.features(head.weight().size(1)))));
     return new Fitted(known.classes(), head.weight().size(1))
         .with(head)
         .with("threshold", threshold);

@@ -74,8 +74,8 @@ public final class RelativeMahalanobis extends FittedDetector<RelativeMahalanobi
       Tensor mean = moments.mean();
       Tensor within = moments.within();
       Tensor total = moments.covariance();
-      Tensor factor = Whitening.factor(within, who());
-      Tensor totalFactor = Whitening.factor(total, who());
+      Tensor factor = Whitening.factor(within, moments.scale(), who());
+      Tensor totalFactor = Whitening.factor(total, moments.scale(), who());
       boolean single =
           Whitening.fitsFloat(factor, means, within)
               && Whitening.fitsFloat(totalFactor, means, total);

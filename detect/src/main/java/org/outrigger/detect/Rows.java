@@ -101,6 +101,14 @@ public final class Rows {
     return checked("The features", output.features(), "D");
   }
 
+  /** As {@link #features()}, of that many columns D. */
+  Tensor features(long dimension) {
+    Shapes.check()
+        .size("D", dimension, "the head's weight")
+        .tensor("The features for " + who, output.features(), "N", "D");
+    return features();
+  }
+
   /** The labels, int64 [N], each 0 or more. */
   public Tensor labels() {
     if (labels == null) {

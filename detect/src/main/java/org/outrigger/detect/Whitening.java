@@ -19,13 +19,16 @@ final class Whitening {
 
   /**
    * The matrix L with {@code L L^T = S^+}: a row times L has unit covariance. Directions with a
-   * variance below {@code D * epsilon} times the largest are left out, with a warning.
+   * variance below {@code D * epsilon} times the largest, or times {@code scale}, are left out,
+   * with a warning.
    *
    * @param covariance S, symmetric float64 [D, D]
+   * @param scale the size of the numbers that S was computed from: what cancelled leaves rounding
+   *     errors of that size times epsilon; 0 if S is exact
    * @param who the detector's name for messages
    * @return [D, R], where R is the rank
    */
-  static Tensor factor(Tensor covariance, String who) {
+  static Tensor factor(Tensor covariance, double scale, String who) {
     return Scopes.tensor(
         () -> {
           T_TensorTensor_T eigen = torch.linalg_eigh(covariance.add(covariance.t()).div(two()));
@@ -36,7 +39,11 @@ final class Whitening {
             throw new OutriggerException(
                 who + " cannot be fitted: the features do not vary. Give more varied data.");
           }
-          Tensor kept = values.gt(new Scalar(largest * dimension * EPSILON)).nonzero().flatten();
+          Tensor kept =
+              values
+                  .gt(new Scalar(Math.max(largest, scale) * dimension * EPSILON))
+                  .nonzero()
+                  .flatten();
           if (kept.numel() < dimension) {
             LOG.warn(
                 "{}: the covariance of the {} features has rank {} only; the other directions are"

@@ -1,5 +1,6 @@
 package org.outrigger.detect;
 
+import java.util.function.Consumer;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
@@ -9,6 +10,7 @@ import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
 import org.outrigger.core.torch.Rng;
+import org.outrigger.core.torch.Scopes;
 
 /** Non-negative features in one cluster a class, with a head that tells them apart. */
 final class Blobs {
@@ -24,9 +26,7 @@ final class Blobs {
     rng = new Rng(seed);
     centres = rng.uniform(ScalarType.Double, classes, dimension).mul(new Scalar(8.0));
     head =
-        new LinearHead(
-            centres.sub(centres.mean(0)).div(new Scalar(4.0)),
-            rng.normal(ScalarType.Double, classes));
+        new LinearHead(centres.div(new Scalar(4.0)), centres.square().sum(1).div(new Scalar(-8.0)));
   }
 
   /** Labels 0, 1, ..., C-1, 0, 1, ... */
@@ -55,5 +55,39 @@ final class Blobs {
 
   Outputs known(Tensor features) {
     return Outputs.of(output(features), labels(features.size(0)), head);
+  }
+
+  /** The same rows in batches of that size. */
+  Outputs known(Tensor features, Tensor labels, long batch) {
+    return new Outputs() {
+      @Override
+      public long size() {
+        return features.size(0);
+      }
+
+      @Override
+      public int classes() {
+        return (int) classes;
+      }
+
+      @Override
+      public LinearHead head() {
+        return head;
+      }
+
+      @Override
+      public void forEach(Consumer<Labelled> visitor) {
+        for (long from = 0; from < size(); from += batch) {
+          long start = from;
+          long length = Math.min(batch, size() - from);
+          Scopes.run(
+              () ->
+                  visitor.accept(
+                      new Labelled(
+                          output(features.narrow(0, start, length)),
+                          labels.narrow(0, start, length))));
+        }
+      }
+    };
   }
 }
