@@ -23,16 +23,7 @@ final class CifarBinary {
   private static final int PIXELS = 3 * 32 * 32;
   static final List<String> CLASSES_10 =
       List.of(
-          "airplane",
-          "automobile",
-          "bird",
-          "cat",
-          "deer",
-          "dog",
-          "frog",
-          "horse",
-          "ship",
-          "truck");
+          "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck");
 
   private CifarBinary() {}
 

@@ -77,7 +77,8 @@ final class CifarCorrupted {
     return Scopes.scoped(
         () -> {
           Tensor x =
-              Tensors.of(slice(images, severity - 1, rows * h * w * 3), ScalarType.Byte, rows, h, w, 3);
+              Tensors.of(
+                  slice(images, severity - 1, rows * h * w * 3), ScalarType.Byte, rows, h, w, 3);
           Tensor y = Tensors.of(slice(labels, severity - 1, rows * width), type, rows);
           return TensorDataset.builder(x.permute(0, 3, 1, 2).contiguous())
               .labels(y)
@@ -108,8 +109,7 @@ final class CifarCorrupted {
     if (length < 0 || length > bytes.remaining() - start) {
       throw new OutriggerException(damaged);
     }
-    Matcher header =
-        HEADER.matcher(StandardCharsets.ISO_8859_1.decode(bytes.slice(start, length)));
+    Matcher header = HEADER.matcher(StandardCharsets.ISO_8859_1.decode(bytes.slice(start, length)));
     if (!header.find() || header.group(2).equals("True")) {
       throw new OutriggerException(damaged);
     }

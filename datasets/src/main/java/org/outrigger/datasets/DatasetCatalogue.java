@@ -121,8 +121,7 @@ public final class DatasetCatalogue {
             false,
             "CIFAR-10-C.tar unpacked: CIFAR-10-C/labels.npy, fog.npy and so on",
             Map.of("CIFAR-10-C.tar", "56bf5dcef84df0e2308c6dcbcbbd8499")),
-        (folder, part) ->
-            CifarCorrupted.open("CIFAR-10-C", folder, part, CifarBinary.CLASSES_10));
+        (folder, part) -> CifarCorrupted.open("CIFAR-10-C", folder, part, CifarBinary.CLASSES_10));
     add(
         new DatasetEntry(
             "cifar-100-c",
@@ -180,8 +179,7 @@ public final class DatasetCatalogue {
       String licence,
       Opener opener) {
     add(
-        new DatasetEntry(
-            name, title, classes, shape, size, parts, licence, true, "", Map.of()),
+        new DatasetEntry(name, title, classes, shape, size, parts, licence, true, "", Map.of()),
         opener);
   }
 

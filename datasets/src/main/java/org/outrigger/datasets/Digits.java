@@ -4,7 +4,10 @@ import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
-/** 1,797 handwritten digits of 8 x 8 pixels: UCI Machine Learning Repository, Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), CC BY 4.0. */
+/**
+ * 1,797 handwritten digits of 8 x 8 pixels: UCI Machine Learning Repository, Optical Recognition of
+ * Handwritten Digits (Alpaydin and Kaynak, 1998), CC BY 4.0.
+ */
 public final class Digits {
   private Digits() {}
 

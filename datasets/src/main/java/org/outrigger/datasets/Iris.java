@@ -2,7 +2,10 @@ package org.outrigger.datasets;
 
 import org.outrigger.core.data.TensorDataset;
 
-/** 150 flowers of three species by 4 measurements in centimetres: UCI Machine Learning Repository, Iris (Fisher, 1936), CC BY 4.0. */
+/**
+ * 150 flowers of three species by 4 measurements in centimetres: UCI Machine Learning Repository,
+ * Iris (Fisher, 1936), CC BY 4.0.
+ */
 public final class Iris {
   private Iris() {}
 
@@ -10,5 +13,4 @@ public final class Iris {
   public static TensorDataset all() {
     return Resources.table("iris", "Iris", 1);
   }
-
 }

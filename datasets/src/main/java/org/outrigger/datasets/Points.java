@@ -60,9 +60,7 @@ public final class Points {
           Tensor sign = lower.mul(new Scalar(-2.0)).add(new Scalar(1.0));
           Tensor x = angle.cos().mul(sign).add(lower);
           Tensor y = angle.sin().mul(sign).add(lower, new Scalar(0.5));
-          return torch
-              .stack(new TensorVector(x, y), 1)
-              .add(rng.normal(rows, 2), new Scalar(noise));
+          return torch.stack(new TensorVector(x, y), 1).add(rng.normal(rows, 2), new Scalar(noise));
         },
         rows,
         2);
@@ -74,8 +72,7 @@ public final class Points {
    * @param turns how often an arm goes round, above 0
    * @param noise standard deviation added to each coordinate, 0 or more
    */
-  public static TensorDataset spirals(
-      int rows, int arms, double turns, double noise, long seed) {
+  public static TensorDataset spirals(int rows, int arms, double turns, double noise, long seed) {
     HyperParameter.atLeast("rows", rows, 1);
     HyperParameter.atLeast("arms", arms, 1);
     HyperParameter.positive("turns", turns);
@@ -92,9 +89,7 @@ public final class Points {
                   .mul(new Scalar(2 * Math.PI));
           Tensor x = angle.cos().mul(radius);
           Tensor y = angle.sin().mul(radius);
-          return torch
-              .stack(new TensorVector(x, y), 1)
-              .add(rng.normal(rows, 2), new Scalar(noise));
+          return torch.stack(new TensorVector(x, y), 1).add(rng.normal(rows, 2), new Scalar(noise));
         },
         rows,
         arms);

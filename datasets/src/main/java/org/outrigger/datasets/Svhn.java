@@ -168,8 +168,7 @@ final class Svhn {
 
   private static OutriggerException damaged(
       Path file, @org.jspecify.annotations.Nullable Exception cause) {
-    String message =
-        file + " is not the MATLAB 5 file of SVHN or is damaged. Fetch it again.";
+    String message = file + " is not the MATLAB 5 file of SVHN or is damaged. Fetch it again.";
     return cause == null ? new OutriggerException(message) : new OutriggerException(message, cause);
   }
 }

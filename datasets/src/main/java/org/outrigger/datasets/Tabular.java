@@ -39,8 +39,7 @@ public record Tabular(int features, int classes, double separation, long seed) {
    * @param concept the probability that a row's label is the next class's, in [0, 1]: the inputs
    *     are distributed as before, what they mean is not
    */
-  public record Shift(
-      double mean, double scale, double rotation, double[] priors, double concept) {
+  public record Shift(double mean, double scale, double rotation, double[] priors, double concept) {
     public Shift {
       HyperParameter.require(Double.isFinite(mean), "mean", mean, "a finite number");
       HyperParameter.positive("scale", scale);
@@ -52,7 +51,8 @@ public record Tabular(int features, int classes, double separation, long seed) {
       }
       double sum = Arrays.stream(priors).sum();
       if (priors.length > 0 && Math.abs(sum - 1) > 1e-6) {
-        throw new OutriggerException("Hyper-parameter priors must sum to 1, but sum to " + sum + ".");
+        throw new OutriggerException(
+            "Hyper-parameter priors must sum to 1, but sum to " + sum + ".");
       }
     }
 
@@ -107,8 +107,7 @@ public record Tabular(int features, int classes, double separation, long seed) {
             Tensor means = fixed.normal(classes, features).mul(new Scalar(separation));
             Tensor direction = fixed.normal(features);
             Tensor own =
-                Tensors.labels(classCounts(rows, priors))
-                    .index_select(0, rng.permutation(rows));
+                Tensors.labels(classCounts(rows, priors)).index_select(0, rng.permutation(rows));
             Tensor x = means.index_select(0, own).add(rng.normal(rows, features));
             x = rotated(x.mul(new Scalar(shift.scale())), shift.rotation());
             x = x.add(direction.div(direction.norm()), new Scalar(shift.mean()));
@@ -147,7 +146,8 @@ public record Tabular(int features, int classes, double separation, long seed) {
     Tensor planes = x.narrow(1, 0, 2 * pairs).reshape(x.size(0), pairs, 2);
     double cos = Math.cos(angle);
     double sin = Math.sin(angle);
-    Tensor turn = Tensors.of(new float[] {(float) cos, (float) sin, (float) -sin, (float) cos}, 2, 2);
+    Tensor turn =
+        Tensors.of(new float[] {(float) cos, (float) sin, (float) -sin, (float) cos}, 2, 2);
     Tensor turned = planes.matmul(turn).reshape(x.size(0), 2 * pairs);
     Tensor rest = x.narrow(1, 2 * pairs, x.size(1) - 2 * pairs);
     return torch.cat(new org.bytedeco.pytorch.TensorVector(turned, rest), 1);

@@ -76,7 +76,9 @@ public final class UnknownImages {
     HyperParameter.atLeast("rows", rows, 1);
     if (shape.length != 3 || Arrays.stream(shape).anyMatch(size -> size < 1)) {
       throw new OutriggerException(
-          "Images have shape [C, H, W] with sizes of 1 or more, not " + Arrays.toString(shape) + ".");
+          "Images have shape [C, H, W] with sizes of 1 or more, not "
+              + Arrays.toString(shape)
+              + ".");
     }
     if (kinds.length == 0) {
       throw new OutriggerException("Name at least one kind of images.");
@@ -92,14 +94,9 @@ public final class UnknownImages {
             }
           }
           Tensor inputs =
-              torch
-                  .stack(new TensorVector(drawn), 1)
-                  .flatten(0, 1)
-                  .narrow(0, 0, rows)
-                  .contiguous();
+              torch.stack(new TensorVector(drawn), 1).flatten(0, 1).narrow(0, 0, rows).contiguous();
           Tensor labels =
-              torch.full(
-                  new long[] {rows}, new Scalar(-1), new TensorOptions(ScalarType.Long));
+              torch.full(new long[] {rows}, new Scalar(-1), new TensorOptions(ScalarType.Long));
           String[] ids = new String[rows];
           for (int i = 0; i < rows; i++) {
             ids[i] = kinds[i % kinds.length].name().toLowerCase(Locale.ROOT) + "-" + i;

@@ -2,7 +2,10 @@ package org.outrigger.datasets;
 
 import org.outrigger.core.data.TensorDataset;
 
-/** 178 wines of three growers by 13 measurements, as measured: UCI Machine Learning Repository, Wine (Aeberhard and Forina, 1992), CC BY 4.0. */
+/**
+ * 178 wines of three growers by 13 measurements, as measured: UCI Machine Learning Repository, Wine
+ * (Aeberhard and Forina, 1992), CC BY 4.0.
+ */
 public final class Wine {
   private Wine() {}
 
@@ -10,5 +13,4 @@ public final class Wine {
   public static TensorDataset all() {
     return Resources.table("wine", "Wine", 1);
   }
-
 }

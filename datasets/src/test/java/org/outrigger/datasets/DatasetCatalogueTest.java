@@ -61,8 +61,7 @@ class DatasetCatalogueTest {
     assertThat(train.classNames().get(6)).isEqualTo("frog");
     assertThat(train.label(2)).isEqualTo(3);
     byte[] second = records(2, 1, 2);
-    assertThat(pixel(train, 3, 2, 5, 7))
-        .isEqualTo(second[3073 + 1 + 2 * 1024 + 5 * 32 + 7] & 0xff);
+    assertThat(pixel(train, 3, 2, 5, 7)).isEqualTo(second[3073 + 1 + 2 * 1024 + 5 * 32 + 7] & 0xff);
     assertThat(DatasetCatalogue.open("cifar-10", "test", folder).size()).isEqualTo(3);
   }
 
@@ -85,12 +84,10 @@ class DatasetCatalogueTest {
   }
 
   private static byte[] npy(String type, String shape, byte[] data) {
-    String header =
-        "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    String header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
     int padded = (10 + header.length() + 1 + 63) / 64 * 64 - 10;
     header = header + " ".repeat(padded - header.length() - 1) + "\n";
-    ByteBuffer out =
-        ByteBuffer.allocate(10 + padded + data.length).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer out = ByteBuffer.allocate(10 + padded + data.length).order(ByteOrder.LITTLE_ENDIAN);
     out.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII)).put((byte) 1);
     out.put((byte) 0).putShort((short) padded);
     out.put(header.getBytes(StandardCharsets.US_ASCII)).put(data);

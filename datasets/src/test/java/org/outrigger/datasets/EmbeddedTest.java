@@ -88,7 +88,9 @@ class EmbeddedTest {
   @Test
   void fashionMnistIsSplitByClassWithoutDoubles() {
     imagesAreSplitByClass(FashionMnist::train, FashionMnist::test);
-    assertThat(FashionMnist.classNames()).startsWith("T-shirt/top", "Trouser").endsWith("Ankle boot");
+    assertThat(FashionMnist.classNames())
+        .startsWith("T-shirt/top", "Trouser")
+        .endsWith("Ankle boot");
   }
 
   @Test

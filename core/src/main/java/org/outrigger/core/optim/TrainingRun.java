@@ -78,8 +78,7 @@ final class TrainingRun implements AutoCloseable {
     this.trainer = trainer;
     settings = trainer.settings;
     // A single row left over waits for another epoch: batch norm cannot train on one row.
-    boolean lone =
-        train.size() > settings.batchSize() && train.size() % settings.batchSize() == 1;
+    boolean lone = train.size() > settings.batchSize() && train.size() % settings.batchSize() == 1;
     loader =
         Loader.of(train).batchSize(settings.batchSize()).shuffle(settings.seed()).dropLast(lone);
     plan = new Plan(settings.epochs(), loader.batchCount());
@@ -118,8 +117,7 @@ final class TrainingRun implements AutoCloseable {
       Torch.seed(Rng.derive(settings.seed(), "network"));
       if (trainer.resume != null) {
         Scopes.run(
-            () ->
-                checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
+            () -> checkpoint().restore(StateFiles.read(Objects.requireNonNull(trainer.resume))));
       }
       trainer.listener.started(plan, step);
       long begin = step;
@@ -169,8 +167,7 @@ final class TrainingRun implements AutoCloseable {
     }
     Validation validation = validate();
     boolean better = validation != null && better(validation);
-    Epoch result =
-        new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
+    Epoch result = new Epoch(epoch, tally.loss / tally.steps, tally.accuracy(), validation, better);
     history.add(result);
     tally.clear();
     save();

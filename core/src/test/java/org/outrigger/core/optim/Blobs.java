@@ -1,10 +1,10 @@
 package org.outrigger.core.optim;
 
 import java.util.Random;
+import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
-import org.bytedeco.pytorch.Tensor;
 
 /** Small data for the tests of training. */
 final class Blobs {
@@ -25,8 +25,7 @@ final class Blobs {
           };
     }
     return Scopes.scoped(
-        () ->
-            TensorDataset.builder(rows(x)).labels(Tensors.labels(y)).name("blobs").build());
+        () -> TensorDataset.builder(rows(x)).labels(Tensors.labels(y)).name("blobs").build());
   }
 
   static Tensor rows(float[][] rows) {

@@ -140,10 +140,7 @@ class TrainerTest {
       assertThat(weights(wider)).isEqualTo(before);
       assertThatThrownBy(
               () ->
-                  Trainer.of(model)
-                      .settings(settings(2).withBatchSize(8))
-                      .resume(file)
-                      .fit(TRAIN))
+                  Trainer.of(model).settings(settings(2).withBatchSize(8)).resume(file).fit(TRAIN))
           .hasMessageContaining("batchSize = 16, this one has 8");
     }
   }
@@ -180,8 +177,7 @@ class TrainerTest {
     List<long[]> seen = new ArrayList<>();
     Objective spy =
         (Output output, Tensor labels) -> {
-          long unknown =
-              Arrays.stream(Tensors.longs(labels)).filter(l -> l == -1).count();
+          long unknown = Arrays.stream(Tensors.longs(labels)).filter(l -> l == -1).count();
           seen.add(new long[] {labels.size(0), unknown});
           return CrossEntropy.loss(output.logits(), labels, 0);
         };
@@ -199,8 +195,7 @@ class TrainerTest {
   void divergedLossStopsWithAdvice() {
     try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
       Objective bad = (output, labels) -> output.logits().mul(new Scalar(1e38)).exp().sum();
-      assertThatThrownBy(
-              () -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
+      assertThatThrownBy(() -> Trainer.of(model).settings(settings(1)).objective(bad).fit(TRAIN))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("Training stopped at step 0 (epoch 0): the loss is")
           .hasMessageContaining("Lower the learning rate (now 0.1)");
@@ -220,8 +215,7 @@ class TrainerTest {
       assertThatThrownBy(() -> Trainer.of(model).fit(TRAIN.subset()))
           .hasMessageContaining("is empty");
       TensorDataset images = TensorDataset.of(Blobs.rows(new float[][] {{1, 2, 3}}), null);
-      assertThatThrownBy(
-              () -> Trainer.of(model).outliers(images, 1).fit(Blobs.of(10, 2, 0)))
+      assertThatThrownBy(() -> Trainer.of(model).outliers(images, 1).fit(Blobs.of(10, 2, 0)))
           .hasMessageContaining("Outliers have shape [3]");
       assertThatThrownBy(
               () ->
