@@ -12,8 +12,8 @@ final class ArrayData {
   private ArrayData() {}
 
   /**
-   * Byte images become [N, C, H, W] in 0 .. 1: [N, H, W] gets one channel, and the channels of
-   * [N, H, W, C] with 1 or 3 of them move to the front. Other arrays stay as they are.
+   * Byte images become [N, C, H, W] in 0 .. 1: [N, H, W] gets one channel, and the channels of [N,
+   * H, W, C] with 1 or 3 of them move to the front. Other arrays stay as they are.
    */
   static TensorDataset of(
       String name, Tensor inputs, @Nullable Tensor labels, DataOptions options) {
@@ -126,8 +126,7 @@ final class ArrayData {
     public Batch read(int[] rows) {
       Batch batch = source.read(rows);
       try (Tensor raw = batch.inputs()) {
-        return new Batch(
-            preprocessing.applyTo(raw), batch.labels(), batch.ids(), batch.times());
+        return new Batch(preprocessing.applyTo(raw), batch.labels(), batch.ids(), batch.times());
       }
     }
   }

@@ -80,77 +80,187 @@ public record DataOptions(
   /** With these feature columns. */
   public DataOptions features(List<String> columns) {
     return new DataOptions(
-        columns, label, id, time, header, classNames, preprocessing, strict, limit, maxPixels,
-        memory, threads);
+        columns,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With that label column. */
   public DataOptions label(@Nullable String column) {
     return new DataOptions(
-        features, column, id, time, header, classNames, preprocessing, strict, limit, maxPixels,
-        memory, threads);
+        features,
+        column,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With that id column. */
   public DataOptions id(@Nullable String column) {
     return new DataOptions(
-        features, label, column, time, header, classNames, preprocessing, strict, limit, maxPixels,
-        memory, threads);
+        features,
+        label,
+        column,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With that time column. */
   public DataOptions time(@Nullable String column) {
     return new DataOptions(
-        features, label, id, column, header, classNames, preprocessing, strict, limit, maxPixels,
-        memory, threads);
+        features,
+        label,
+        id,
+        column,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With or without a line of column names. */
   public DataOptions header(@Nullable Boolean present) {
     return new DataOptions(
-        features, label, id, time, present, classNames, preprocessing, strict, limit, maxPixels,
-        memory, threads);
+        features,
+        label,
+        id,
+        time,
+        present,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With the classes in that order. */
   public DataOptions classNames(List<String> names) {
     return new DataOptions(
-        features, label, id, time, header, names, preprocessing, strict, limit, maxPixels, memory,
+        features,
+        label,
+        id,
+        time,
+        header,
+        names,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        memory,
         threads);
   }
 
   /** With that preparation of images. */
   public DataOptions preprocessing(@Nullable Preprocessing images) {
     return new DataOptions(
-        features, label, id, time, header, classNames, images, strict, limit, maxPixels, memory,
+        features,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        images,
+        strict,
+        limit,
+        maxPixels,
+        memory,
         threads);
   }
 
   /** Stopping, or not, at the first row that cannot be read. */
   public DataOptions strict(boolean stop) {
     return new DataOptions(
-        features, label, id, time, header, classNames, preprocessing, stop, limit, maxPixels,
-        memory, threads);
+        features,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        stop,
+        limit,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With at most that many rows; 0: all. */
   public DataOptions limit(int rows) {
     return new DataOptions(
-        features, label, id, time, header, classNames, preprocessing, strict, rows, maxPixels,
-        memory, threads);
+        features,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        rows,
+        maxPixels,
+        memory,
+        threads);
   }
 
   /** With images of at most that many pixels. */
   public DataOptions maxPixels(long pixels) {
     return new DataOptions(
-        features, label, id, time, header, classNames, preprocessing, strict, limit, pixels, memory,
+        features,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        pixels,
+        memory,
         threads);
   }
 
   /** With these bounds on DuckDB while it reads a table. */
   public DataOptions memory(String size, int threads) {
     return new DataOptions(
-        features, label, id, time, header, classNames, preprocessing, strict, limit, maxPixels,
-        size, threads);
+        features,
+        label,
+        id,
+        time,
+        header,
+        classNames,
+        preprocessing,
+        strict,
+        limit,
+        maxPixels,
+        size,
+        threads);
   }
 }

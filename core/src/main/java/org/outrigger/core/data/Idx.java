@@ -127,13 +127,10 @@ public final class Idx {
    */
   public static TensorDataset open(Path images, DataOptions options) {
     String name = images.getFileName().toString();
-    Path labels =
-        images.resolveSibling(name.replace("images", "labels").replace("idx3", "idx1"));
+    Path labels = images.resolveSibling(name.replace("images", "labels").replace("idx3", "idx1"));
     boolean labelled = !labels.equals(images) && Files.exists(labels);
     return Scopes.scoped(
-        () ->
-            ArrayData.of(
-                name, read(images), labelled ? read(labels) : null, options));
+        () -> ArrayData.of(name, read(images), labelled ? read(labels) : null, options));
   }
 
   private static OutriggerException damaged(Path file, String why) {

@@ -42,7 +42,9 @@ record ImageBytes(byte[] data, int height, int width, int channels) {
       raster.getSamples(0, y, width, 1, 0, line);
       for (int x = 0; x < width; x++) {
         int level =
-            bits == 8 ? line[x] : bits > 8 ? line[x] >> (bits - 8) : line[x] * 255 / ((1 << bits) - 1);
+            bits == 8
+                ? line[x]
+                : bits > 8 ? line[x] >> (bits - 8) : line[x] * 255 / ((1 << bits) - 1);
         for (int c = 0; c < channels; c++) {
           data[at++] = (byte) level;
         }
@@ -93,7 +95,9 @@ record ImageBytes(byte[] data, int height, int width, int channels) {
     return new ImageBytes(out, newHeight, newWidth, channels);
   }
 
-  /** torchvision rounds half of an odd rest to even when cutting, and pads its smaller half first. */
+  /**
+   * torchvision rounds half of an odd rest to even when cutting, and pads its smaller half first.
+   */
   private static int offset(int from, int to) {
     return from >= to ? (int) Math.rint((from - to) / 2.0) : -((to - from) / 2);
   }

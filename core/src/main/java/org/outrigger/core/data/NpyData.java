@@ -64,19 +64,13 @@ public final class NpyData {
             inputs = wide.get(0);
           }
           Tensor labels =
-              options.label() == null
-                  ? find(arrays, LABELS)
-                  : named(file, arrays, options.label());
+              options.label() == null ? find(arrays, LABELS) : named(file, arrays, options.label());
           return ArrayData.of(name, inputs, labels, options);
         });
   }
 
   private static @Nullable Tensor find(Map<String, Tensor> arrays, List<String> names) {
-    return names.stream()
-        .filter(arrays::containsKey)
-        .findFirst()
-        .map(arrays::get)
-        .orElse(null);
+    return names.stream().filter(arrays::containsKey).findFirst().map(arrays::get).orElse(null);
   }
 
   private static Tensor named(Path file, Map<String, Tensor> arrays, String name) {

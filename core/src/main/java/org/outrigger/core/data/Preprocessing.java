@@ -76,7 +76,8 @@ public record Preprocessing(
       throw new OutriggerException("An image size needs both a height and a width.");
     }
     if (shortestEdge > 0 && height > 0) {
-      throw new OutriggerException("An image is resized to a size or by its shortest edge, not both.");
+      throw new OutriggerException(
+          "An image is resized to a size or by its shortest edge, not both.");
     }
     if (!(scale > 0) || Double.isInfinite(scale)) {
       throw new OutriggerException("scale = " + scale + " is out of range: use one above 0.");
@@ -99,8 +100,7 @@ public record Preprocessing(
 
   /** Bytes to 0 .. 1, nothing else. */
   public static Preprocessing none() {
-    return new Preprocessing(
-        0, 0, 0, 0, Resample.BILINEAR, 0, 0, 1.0 / 255, List.of(), List.of());
+    return new Preprocessing(0, 0, 0, 0, Resample.BILINEAR, 0, 0, 1.0 / 255, List.of(), List.of());
   }
 
   /** What most ImageNet models of torchvision take: 256 by the edge, crop 224, normalised RGB. */
@@ -113,8 +113,8 @@ public record Preprocessing(
   }
 
   /**
-   * Reads a HuggingFace {@code preprocessor_config.json}, or what {@link #toJson} wrote. Keys that do
-   * not concern images are ignored.
+   * Reads a HuggingFace {@code preprocessor_config.json}, or what {@link #toJson} wrote. Keys that
+   * do not concern images are ignored.
    *
    * @throws OutriggerException if it asks for something that is not computed here, such as another
    *     filter

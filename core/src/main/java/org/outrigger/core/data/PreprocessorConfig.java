@@ -96,7 +96,9 @@ final class PreprocessorConfig {
     JsonNode size = config.path("size");
     if (size.isObject() && size.has("longest_edge")) {
       throw new OutriggerException(
-          "size = " + size + " in the preprocessing is not possible: longest_edge is not computed.");
+          "size = "
+              + size
+              + " in the preprocessing is not possible: longest_edge is not computed.");
     }
     boolean edge = size.isObject() && size.has("shortest_edge");
     JsonNode share = config.path("crop_pct");
@@ -154,7 +156,8 @@ final class PreprocessorConfig {
     }
     for (int i = 0; i < node.size(); i++) {
       if (!node.get(i).isNumber()) {
-        throw new OutriggerException(key + " = " + node + " in the preprocessing is no list of numbers.");
+        throw new OutriggerException(
+            key + " = " + node + " in the preprocessing is no list of numbers.");
       }
       numbers.add(node.get(i).asDouble());
     }

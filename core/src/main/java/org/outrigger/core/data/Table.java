@@ -74,7 +74,9 @@ final class Table {
 
   static OutriggerException failure(Path file, SQLException e) {
     return new OutriggerException(
-        file + " cannot be read as a table; it may be damaged or of another form.\n" + e.getMessage(),
+        file
+            + " cannot be read as a table; it may be damaged or of another form.\n"
+            + e.getMessage(),
         e);
   }
 }

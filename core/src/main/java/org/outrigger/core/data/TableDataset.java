@@ -37,8 +37,18 @@ public final class TableDataset implements Dataset {
   private static final int MAX_CLASSES = 10_000;
   private static final Set<String> NUMERIC =
       Set.of(
-          "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
-          "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE");
+          "TINYINT",
+          "SMALLINT",
+          "INTEGER",
+          "BIGINT",
+          "HUGEINT",
+          "UTINYINT",
+          "USMALLINT",
+          "UINTEGER",
+          "UBIGINT",
+          "UHUGEINT",
+          "FLOAT",
+          "DOUBLE");
 
   private final Path file;
   private final Scan scan;
@@ -82,8 +92,8 @@ public final class TableDataset implements Dataset {
   /**
    * Opens a table; its rows are read by the walks.
    *
-   * @throws OutriggerException if the file is missing or of another form, a column is missing
-   *     (with the nearest names), or there is no numeric column
+   * @throws OutriggerException if the file is missing or of another form, a column is missing (with
+   *     the nearest names), or there is no numeric column
    */
   public static TableDataset open(Path file, DataOptions options) {
     if (!Files.isRegularFile(file)) {
@@ -260,8 +270,7 @@ public final class TableDataset implements Dataset {
                           + ") > 0, false)")
               .collect(Collectors.joining(", "));
       List<String> numeric =
-          Table.row(
-              db, "SELECT " + counts + " FROM (SELECT * FROM " + scan.from + " LIMIT 10000)");
+          Table.row(db, "SELECT " + counts + " FROM (SELECT * FROM " + scan.from + " LIMIT 10000)");
       for (int i = 0; i < texts.size(); i++) {
         if ("true".equals(numeric.get(i))) {
           found.add(texts.get(i));
@@ -398,7 +407,8 @@ public final class TableDataset implements Dataset {
       select.add("CAST(len(" + list + ") AS BIGINT)");
     }
     for (String column : new String[] {options.label(), options.id(), options.time()}) {
-      select.add(column == null ? "NULL::VARCHAR" : "CAST(" + Table.column(column) + " AS VARCHAR)");
+      select.add(
+          column == null ? "NULL::VARCHAR" : "CAST(" + Table.column(column) + " AS VARCHAR)");
     }
     // The driver ends a stream that fails in the middle as if it were complete: only a walk that
     // comes to this last row has seen all.

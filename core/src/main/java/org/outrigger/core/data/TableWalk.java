@@ -148,10 +148,7 @@ final class TableWalk implements Batches {
     chunkRows = 0;
     if (!result.nextChunk()) {
       throw new OutriggerException(
-          file
-              + " is damaged: reading stopped after row "
-              + row
-              + ", before the end of the file.");
+          file + " is damaged: reading stopped after row " + row + ", before the end of the file.");
     }
     chunkRows = Math.toIntExact(result.chunk().rowCount());
     chunk = new DuckDBReadableVector[Math.toIntExact(result.columnCount())];

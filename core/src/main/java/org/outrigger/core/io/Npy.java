@@ -25,8 +25,9 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Torch;
 
 /**
- * NumPy's {@code .npy} files, versions 1 to 3: numbers of one type in C or Fortran order. The header
- * is checked against the file's size before memory is taken. Python objects (pickle) are refused.
+ * NumPy's {@code .npy} files, versions 1 to 3: numbers of one type in C or Fortran order. The
+ * header is checked against the file's size before memory is taken. Python objects (pickle) are
+ * refused.
  */
 public final class Npy {
   private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
@@ -180,8 +181,7 @@ public final class Npy {
       }
     }
     try (PointerScope scope = new PointerScope()) {
-      Tensor tensor =
-          torch.empty(stored, new TensorOptions(TYPES.get(header.type)), null);
+      Tensor tensor = torch.empty(stored, new TensorOptions(TYPES.get(header.type)), null);
       fill(in, tensor, header.bigEndian ? header.itemSize() : 1);
       if (header.type.equals("b1")) {
         // Any byte but 0 and 1 in a boolean tensor would be undefined behaviour.

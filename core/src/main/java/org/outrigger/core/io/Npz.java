@@ -51,7 +51,8 @@ public final class Npz {
     try (ZipFile zip = new ZipFile(file.toFile());
         PointerScope scope = new PointerScope()) {
       if (zip.size() > MAX_ENTRIES) {
-        throw new OutriggerException(file + " holds " + zip.size() + " files: no .npz has so many.");
+        throw new OutriggerException(
+            file + " holds " + zip.size() + " files: no .npz has so many.");
       }
       long total = 0;
       for (ZipEntry entry : Collections.list(zip.entries())) {

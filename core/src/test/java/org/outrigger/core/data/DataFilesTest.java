@@ -50,8 +50,12 @@ class DataFilesTest {
       Npz.write(
           z,
           Map.of(
-              "logits", Tensors.of(new float[4], 2, 2), "labels", Tensors.labels(1, 0),
-              "other", Tensors.of(new float[] {7, 8}, 2, 1)));
+              "logits",
+              Tensors.of(new float[4], 2, 2),
+              "labels",
+              Tensors.labels(1, 0),
+              "other",
+              Tensors.of(new float[] {7, 8}, 2, 1)));
       assertThat(DataFiles.open(z).inputShape()).containsExactly(2);
       assertThat(DataFiles.open(z).labelled()).isTrue();
       assertThat(DataFiles.open(z, DataOptions.defaults().features("other")).inputShape())

@@ -70,11 +70,14 @@ class PreprocessingTest {
   void shortestEdgeKeepsProportionsAndTheCropIsCentred() {
     try (Tensor wide =
             Preprocessing.none().shortestEdge(4).apply(grey(2, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
-        Tensor tall = Preprocessing.none().shortestEdge(1).apply(grey(4, 2, 1, 2, 3, 4, 5, 6, 7, 8))) {
+        Tensor tall =
+            Preprocessing.none().shortestEdge(1).apply(grey(4, 2, 1, 2, 3, 4, 5, 6, 7, 8))) {
       assertThat(wide.shape()).containsExactly(1, 4, 10);
       assertThat(tall.shape()).containsExactly(1, 2, 1);
     }
-    assertThat(bytes(Preprocessing.none().crop(1, 2), grey(3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
+    assertThat(
+            bytes(
+                Preprocessing.none().crop(1, 2), grey(3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
         .containsExactly(6, 7);
     assertThat(bytes(Preprocessing.none().crop(2, 4), grey(1, 2, 7, 8)))
         .containsExactly(0, 7, 8, 0, 0, 0, 0, 0);

@@ -36,13 +36,20 @@ class TableDatasetTest {
     return DataOptions.defaults().label("label");
   }
 
-  private record All(List<Float> values, List<Integer> labels, List<String> ids,
-      List<String> times, List<Batches.Skipped> skipped) {}
+  private record All(
+      List<Float> values,
+      List<Integer> labels,
+      List<String> ids,
+      List<String> times,
+      List<Batches.Skipped> skipped) {}
 
   private static All all(Dataset data, int batchSize) {
     All all =
         new All(
-            new ArrayList<>(), new ArrayList<>(), new ArrayList<>(), new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
             new ArrayList<>());
     try (Batches walk = data.batches(batchSize)) {
       while (walk.hasNext()) {
@@ -96,8 +103,17 @@ class TableDatasetTest {
   void badRowsAreLeftOutAndNamed() throws IOException {
     Path csv =
         file(
-            "bad.csv", "a,b,label", "1,2,0", "x,3,1", ",4,1", "5,nan,0", "6,7", "8,9,", "10,11,1",
-            "1,2,3,4", "12,inf,0");
+            "bad.csv",
+            "a,b,label",
+            "1,2,0",
+            "x,3,1",
+            ",4,1",
+            "5,nan,0",
+            "6,7",
+            "8,9,",
+            "10,11,1",
+            "1,2,3,4",
+            "12,inf,0");
     TableDataset data = TableDataset.open(csv, labelled().features("a", "b"));
     All all = all(data, 2);
     assertThat(all.values).containsExactly(1f, 2f, 10f, 11f);
@@ -201,8 +217,7 @@ class TableDatasetTest {
     All all = all(TableDataset.open(list), 10);
     assertThat(all.values.subList(0, 6)).containsExactly(0f, 0.5f, 1f, 1f, 1.5f, 1f);
     assertThat(all.skipped).extracting(Batches.Skipped::id).containsExactly("3");
-    Path array =
-        parquet("array.parquet", "SELECT [i, 2 * i]::DOUBLE[2] AS v FROM range(3) t(i)");
+    Path array = parquet("array.parquet", "SELECT [i, 2 * i]::DOUBLE[2] AS v FROM range(3) t(i)");
     assertThat(all(TableDataset.open(array, DataOptions.defaults().features("v")), 2).values)
         .containsExactly(0f, 0f, 1f, 2f, 2f, 4f);
   }
@@ -211,8 +226,7 @@ class TableDatasetTest {
   void namesWithQuotesAndWildcardsAreTakenLiterally() throws Exception {
     Path file = file("it's [1]*.csv", "a \"x\",b'); --", "1,2");
     file("it's 1z.csv", "c,d", "8,9");
-    TableDataset data =
-        TableDataset.open(file, DataOptions.defaults().features("b'); --"));
+    TableDataset data = TableDataset.open(file, DataOptions.defaults().features("b'); --"));
     assertThat(all(data, 1).values).containsExactly(2f);
     Path quoted = parquet("q.parquet", "SELECT 1 AS \"a\"\"; DROP\", 2 AS b");
     assertThat(all(TableDataset.open(quoted), 1).values).containsExactly(1f, 2f);

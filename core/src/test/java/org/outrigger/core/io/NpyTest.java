@@ -61,8 +61,15 @@ class NpyTest {
     try (PointerScope scope = new PointerScope()) {
       for (ScalarType type :
           new ScalarType[] {
-            ScalarType.Half, ScalarType.Float, ScalarType.Double, ScalarType.Char,
-            ScalarType.Short, ScalarType.Int, ScalarType.Long, ScalarType.Byte, ScalarType.Bool
+            ScalarType.Half,
+            ScalarType.Float,
+            ScalarType.Double,
+            ScalarType.Char,
+            ScalarType.Short,
+            ScalarType.Int,
+            ScalarType.Long,
+            ScalarType.Byte,
+            ScalarType.Bool
           }) {
         Tensor written = Tensors.of(new float[] {0, 1, 2, 3, 4, 5}, 2, 3).to(type);
         Npy.write(file, written.t());
@@ -111,13 +118,10 @@ class NpyTest {
     assertThatThrownBy(() -> Npy.read(file("hello, world".getBytes(StandardCharsets.UTF_8))))
         .hasMessageContaining("does not begin");
     assertThatThrownBy(() -> Npy.read(file(npy(9, good, two)))).hasMessageContaining("version 9");
-    assertThatThrownBy(
-            () -> Npy.read(file(npy(1, good.replace("(2,)", "(999999999999, 8)"), two))))
+    assertThatThrownBy(() -> Npy.read(file(npy(1, good.replace("(2,)", "(999999999999, 8)"), two))))
         .hasMessageContaining("declares");
     assertThatThrownBy(
-            () ->
-                Npy.read(
-                    file(npy(1, good.replace("(2,)", "(4294967296, 4294967296, 4)"), two))))
+            () -> Npy.read(file(npy(1, good.replace("(2,)", "(4294967296, 4294967296, 4)"), two))))
         .hasMessageContaining("impossible shape");
     assertThatThrownBy(
             () -> Npy.read(file(npy(1, good.replace("(2,)", "(99999999999999999999,)"), two))))
@@ -171,17 +175,23 @@ class NpyTest {
 
   @Test
   void archivesThatUnpackToTooMuchOrHoldOtherThingsAreErrors() throws IOException {
-    Path bomb = zip("x.npy", npy(1, "{'descr': '|u1', 'fortran_order': False, 'shape': (9000000,)}",
-        new byte[9_000_000]));
+    Path bomb =
+        zip(
+            "x.npy",
+            npy(
+                1,
+                "{'descr': '|u1', 'fortran_order': False, 'shape': (9000000,)}",
+                new byte[9_000_000]));
     assertThatThrownBy(() -> Npz.read(bomb, 1_000_000)).hasMessageContaining("limit");
-    assertThatThrownBy(() -> Npz.read(zip("x.txt", new byte[3])))
-        .hasMessageContaining("no array");
+    assertThatThrownBy(() -> Npz.read(zip("x.txt", new byte[3]))).hasMessageContaining("no array");
     assertThatThrownBy(
             () ->
                 Npz.read(
                     zip(
                         "x.npy",
-                        npy(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000,)}",
+                        npy(
+                            1,
+                            "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000,)}",
                             new byte[8]))))
         .hasMessageContaining("declares 8000000 bytes");
     Path text = Files.writeString(dir.resolve("t.npz"), "no archive");
