@@ -114,11 +114,6 @@ public final class ForwardContext {
     return handle;
   }
 
-  /** The names of what was kept so far, in the order of first runs. */
-  public List<String> kept() {
-    return List.copyOf(seen.keySet());
-  }
-
   /** Releases what was kept and not taken. */
   public void discard() {
     seen.values().forEach(Scopes::release);

@@ -28,7 +28,7 @@ final class VisionTransformer extends Layer {
     int heads = settings.integer("heads");
     double dropout = settings.number("dropout");
     HyperParameter.atLeast("patch", patch, 1);
-    HyperParameter.atLeast("depth", depth, 1);
+    HyperParameter.between("depth", depth, 1, 1000);
     HyperParameter.require(
         heads >= 1 && width >= 1 && width % heads == 0, "heads", heads, "a divisor of " + width);
     HyperParameter.positive("mlp", settings.number("mlp"));

@@ -11,6 +11,7 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Rng;
+import org.outrigger.core.torch.Torch;
 
 /** The architectures by name. */
 public final class Zoo {
@@ -154,7 +155,18 @@ public final class Zoo {
               + "; mlp takes any shape.");
     }
     try (Rng rng = Rng.named(seed, "weights")) {
-      Layer root = entry.builder.build(all, inputShape, classes, seed, rng);
+      Layer root =
+          Torch.call(
+              "Architecture "
+                  + key
+                  + " could not be built with "
+                  + all.values()
+                  + ", input shape "
+                  + Arrays.toString(inputShape)
+                  + " and "
+                  + classes
+                  + " classes: it may be too large for the memory.",
+              () -> entry.builder.build(all, inputShape, classes, seed, rng));
       return new Network(
           root,
           entry.head,

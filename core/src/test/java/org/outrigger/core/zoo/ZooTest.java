@@ -1,11 +1,14 @@
 package org.outrigger.core.zoo;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.Test;
@@ -165,6 +168,52 @@ class ZooTest {
       Tensor x = rng.normal(2, 3, 32, 32);
       assertThat(Tensors.floats(target.predict(x).logits()))
           .containsExactly(Tensors.floats(source.predict(x).logits()));
+    }
+  }
+
+  @Test
+  void twoSpellingsOfOneTensorAreAnError() {
+    try (PointerScope scope = new PointerScope();
+        Layer root = Zoo.create("resnet8", Map.of(), RGB, 10, 1).root()) {
+      Map<String, Tensor> state = new LinkedHashMap<>(root.stateDict());
+      state.put("linear.bias", root.stateDict().get("fc.bias"));
+      assertThatThrownBy(() -> Zoo.canonical(root, state))
+          .isInstanceOf(OutriggerException.class)
+          .hasMessageContaining("hold 'fc.bias' twice");
+    }
+  }
+
+  @Test
+  void anImpossibleSizeIsAClearError() {
+    assertThatThrownBy(
+            () -> Zoo.create("mlp", Map.of("hidden", "2000000000"), new long[] {1L << 40}, 2, 1))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessageStartingWith("Architecture mlp could not be built");
+    assertThatThrownBy(() -> Zoo.create("vit", Map.of("depth", 2_000_000_000), RGB, 10, 1))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessageContaining("depth");
+  }
+
+  @Test
+  void listingLoadsNoNativeLibrary() throws Exception {
+    Process listing =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Listing.class.getName())
+            .redirectErrorStream(true)
+            .start();
+    String printed = new String(listing.getInputStream().readAllBytes(), UTF_8);
+    assertThat(listing.waitFor()).isZero();
+    assertThat(printed.strip()).isEqualTo("{} 8");
+  }
+
+  /** Run in a JVM of its own: prints what JavaCPP has loaded after the zoo was listed. */
+  static final class Listing {
+    public static void main(String[] args) {
+      Zoo.names().forEach(name -> Zoo.defaults(name).size());
+      System.out.println(Loader.getLoadedLibraries() + " " + Zoo.names().size());
     }
   }
 
