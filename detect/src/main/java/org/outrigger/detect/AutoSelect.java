@@ -29,11 +29,11 @@ import org.outrigger.core.torch.Tensors;
  *
  * <ol>
  *   <li>Fit every candidate that the model can serve; leave out those that cannot be fitted.
- *   <li>Make unknown inputs of several kinds from known inputs that were not used for fitting ({@link
- *       GeneratedUnknowns}), and measure each candidate's AUROC of known against unknown for each
- *       kind.
- *   <li>Average over the kinds. Of the candidates within {@code margin} of the best average take the
- *       first in the list, which goes from simple to costly.
+ *   <li>Make unknown inputs of several kinds from known inputs that were not used for fitting
+ *       ({@link GeneratedUnknowns}), and measure each candidate's AUROC of known against unknown
+ *       for each kind.
+ *   <li>Average over the kinds. Of the candidates within {@code margin} of the best average take
+ *       the first in the list, which goes from simple to costly.
  * </ol>
  *
  * <p>No data that the user will be judged on takes part. What is made is far from any real unknown

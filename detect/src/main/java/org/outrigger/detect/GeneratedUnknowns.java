@@ -38,8 +38,7 @@ public enum GeneratedUnknowns {
     @Override
     Tensor from(Tensor inputs, Rng rng) {
       Tensor order =
-          torch.argsort(
-              rng.uniform(ScalarType.Double, inputs.size(0), inputs.size(1)), 0, false);
+          torch.argsort(rng.uniform(ScalarType.Double, inputs.size(0), inputs.size(1)), 0, false);
       return inputs.gather(0, order);
     }
   },
@@ -103,7 +102,10 @@ public enum GeneratedUnknowns {
   public Tensor make(Tensor inputs, long seed) {
     if (!kinds(inputs).contains(this)) {
       throw new OutriggerException(
-          "The kind " + name() + " does not fit inputs of shape " + Arrays.toString(inputs.shape()));
+          "The kind "
+              + name()
+              + " does not fit inputs of shape "
+              + Arrays.toString(inputs.shape()));
     }
     if (inputs.size(0) < 2 || inputs.numel() == 0) {
       throw new OutriggerException(
