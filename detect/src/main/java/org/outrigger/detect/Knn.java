@@ -3,6 +3,7 @@ package org.outrigger.detect;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Card;
@@ -18,7 +19,9 @@ import org.outrigger.core.torch.Shapes;
  * {@code || z/||z|| - u_(K) ||^2}, where u_(K) is the K-th nearest of the unit features of the
  * known data; K counts from 1.
  *
- * <p>The features of all known rows are kept, in their own type.
+ * <p>The features of all known rows are kept, in their own type. Neighbours are exact up to a
+ * number of rows; beyond it they are found through a graph, whose choice of neighbour may miss a
+ * nearer one, while the distance to it is exact.
  *
  * <p>Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022.
  */
@@ -35,23 +38,28 @@ import org.outrigger.core.torch.Shapes;
 public final class Knn extends FittedDetector<Knn.Settings> {
   /**
    * @param k which neighbour counts, from 1; 50 in the paper for CIFAR
+   * @param graphAbove beyond so many known rows a graph finds the neighbours approximately; up to
+   *     it they are exact
    */
-  public record Settings(int k) {
+  public record Settings(int k, long graphAbove) {
     public Settings {
       HyperParameter.atLeast("k", k, 1);
+      HyperParameter.atLeast("graphAbove", graphAbove, 0);
     }
 
     public static Settings defaults() {
-      return new Settings(50);
+      return new Settings(50, 1_000_000);
     }
   }
+
+  private volatile @Nullable Live live;
 
   public Knn() {
     this(Settings.defaults());
   }
 
   public Knn(int k) {
-    this(new Settings(k));
+    this(new Settings(k, Settings.defaults().graphAbove()));
   }
 
   public Knn(Settings settings) {
@@ -94,6 +102,9 @@ public final class Knn extends FittedDetector<Knn.Settings> {
               + ". Lower k or give more data.");
     }
     Fitted fitted = new Fitted(known.classes(), bank.size(1)).with("bank", bank);
+    if (bank.size(0) > settings().graphAbove()) {
+      return fitted.with("graph", GraphIndex.build(bank.to(ScalarType.Float)));
+    }
     @Nullable Tensor halfLengths = NearestNeighbours.halfLengths(bank);
     return halfLengths == null ? fitted : fitted.with("halfLengths", halfLengths);
   }
@@ -101,6 +112,10 @@ public final class Knn extends FittedDetector<Knn.Settings> {
   @Override
   protected void shapes(Shapes shapes, Fitted fitted) {
     shapes.tensor("The saved bank", fitted.tensor("bank"), "M", "D");
+    if (fitted.has("graph")) {
+      shapes.tensor("The saved graph", fitted.tensor("graph"), "B");
+      GraphIndex.load(fitted.tensor("graph"), fitted.tensor("bank").to(ScalarType.Float));
+    }
     if (fitted.has("halfLengths")) {
       shapes.tensor("The saved halfLengths", fitted.tensor("halfLengths"), "M");
     }
@@ -109,10 +124,30 @@ public final class Knn extends FittedDetector<Knn.Settings> {
   @Override
   protected Tensor score(Fitted fitted, Rows rows) {
     Tensor bank = fitted.tensor("bank");
+    Tensor queries = unit(rows.features()).to(bank.scalar_type());
+    int k = settings().k();
+    if (fitted.has("graph")) {
+      Tensor found = graph(fitted).search(queries, k);
+      if (found.amin().item_long() >= 0) {
+        return NearestNeighbours.distances(queries, bank, found.narrow(1, k - 1, 1)).squeeze(1);
+      }
+    }
     return NearestNeighbours.kthDistance(
-        unit(rows.features()).to(bank.scalar_type()),
-        bank,
-        fitted.has("halfLengths") ? fitted.tensor("halfLengths") : null,
-        settings().k());
+        queries, bank, fitted.has("halfLengths") ? fitted.tensor("halfLengths") : null, k);
   }
+
+  /** The graph of what was fitted, read once. */
+  private GraphIndex graph(Fitted fitted) {
+    Live now = live;
+    if (now == null || now.fitted != fitted) {
+      now =
+          new Live(
+              fitted,
+              GraphIndex.load(fitted.tensor("graph"), fitted.tensor("bank", ScalarType.Float)));
+      live = now;
+    }
+    return now.graph;
+  }
+
+  private record Live(Fitted fitted, GraphIndex graph) {}
 }

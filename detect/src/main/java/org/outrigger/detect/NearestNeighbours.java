@@ -205,7 +205,7 @@ public final class NearestNeighbours {
   }
 
   /** Squared distances to chosen rows, [N, K], from differences. */
-  private static Tensor distances(Tensor queries, Tensor bank, Tensor indices) {
+  static Tensor distances(Tensor queries, Tensor bank, Tensor indices) {
     TensorVector columns = new TensorVector();
     for (long j = 0; j < indices.size(1); j++) {
       long column = j;

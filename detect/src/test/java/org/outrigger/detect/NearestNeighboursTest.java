@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.DoubleRange;
@@ -15,6 +17,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.State;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.core.torch.Torch;
@@ -123,6 +126,36 @@ class NearestNeighboursTest {
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("k = 21");
       assertThat(knn.fitted()).isFalse();
+    }
+  }
+
+  @Test
+  void beyondItsLimitAGraphFindsTheNeighboursAndIsRestoredAsItWas() {
+    Torch.start();
+    try (PointerScope scope = new PointerScope();
+        Detector exact = new Knn(3);
+        Detector graph = new Knn(new Knn.Settings(3, 100));
+        Detector restored = new Knn()) {
+      Blobs blobs = new Blobs(1, 4, 8);
+      Tensor known = blobs.near(600).to(ScalarType.Float);
+      Tensor test = blobs.near(50).to(ScalarType.Float);
+      exact.fit(blobs.known(known));
+      graph.fit(blobs.known(known));
+      float[] wanted = Tensors.floats(exact.score(blobs.output(test)));
+      float[] found = Tensors.floats(graph.score(blobs.output(test)));
+      int same = 0;
+      for (int i = 0; i < wanted.length; i++) {
+        assertThat(found[i]).isGreaterThanOrEqualTo(wanted[i] - 1e-6f);
+        same += found[i] - wanted[i] < 1e-6f ? 1 : 0;
+      }
+      assertThat(same).isGreaterThanOrEqualTo(48);
+      restored.restore(graph.state());
+      assertThat(Tensors.floats(restored.score(blobs.output(test)))).containsExactly(found);
+      State good = graph.state();
+      Map<String, Tensor> tensors = new HashMap<>(good.tensors());
+      tensors.put("graph", good.tensor("graph").narrow(0, 0, 40));
+      State cut = new State(good.type(), 1, good.values(), tensors);
+      assertThatThrownBy(() -> restored.restore(cut)).isInstanceOf(OutriggerException.class);
     }
   }
 }
