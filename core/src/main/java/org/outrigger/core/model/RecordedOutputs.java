@@ -317,6 +317,11 @@ public final class RecordedOutputs implements Outputs {
     return labels;
   }
 
+  /** Labels int64 [N], borrowed; an error that names {@code who} if the data has none. */
+  public Tensor requireLabels(String who) {
+    return new Labelled(output, labels).requireLabels(who);
+  }
+
   /** The rows' names. */
   public List<String> ids() {
     return ids;

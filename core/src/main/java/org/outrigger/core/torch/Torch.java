@@ -99,6 +99,15 @@ public final class Torch {
     }
   }
 
+  /** The version of libtorch's Java presets; loads no native library. */
+  public static String version() {
+    try {
+      return Loader.getVersion("org.bytedeco", "pytorch");
+    } catch (java.io.IOException e) {
+      return "unknown";
+    }
+  }
+
   /**
    * Sets how many threads one operation may use.
    *

@@ -1,0 +1,271 @@
+package org.outrigger.guard;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.calibrate.Calibrator;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Preprocessing;
+import org.outrigger.core.model.Model;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.torch.Shapes;
+import org.outrigger.core.torch.Tensors;
+import org.outrigger.core.torch.Torch;
+import org.outrigger.detect.Detector;
+
+/**
+ * A model plus its keepers, fitted together: for each row a label, a probability that means
+ * something, and whether the model knows such inputs at all.
+ *
+ * <pre>{@code
+ * try (var model = TorchScriptModel.load(Path.of("resnet.pt"));
+ *     var guard = Guard.of(model)
+ *         .detect(new Energy(), new Knn())
+ *         .accept(0.95)
+ *         .fit(ImageFolder.open(Path.of("validation")))) {
+ *   for (Verdict v : guard.check(batch)) {
+ *     if (v.unknown()) review(v.id(), v.score());
+ *     else act(v.label(), v.probability());
+ *   }
+ *   guard.save(Path.of("resnet.guard"));
+ * }
+ * }</pre>
+ *
+ * <p>{@code check} is safe for concurrent use.
+ */
+public final class Guard implements AutoCloseable {
+  private final Model model;
+  private final boolean ownsModel;
+  private final List<Detector> detectors;
+  private final List<ScoreScale> scales;
+  private final @Nullable Calibrator calibrator;
+  private final @Nullable Preprocessing preprocessing;
+  private final GuardInfo info;
+  private final List<String> maps;
+
+  Guard(
+      Model model,
+      boolean ownsModel,
+      List<Detector> detectors,
+      List<ScoreScale> scales,
+      @Nullable Calibrator calibrator,
+      @Nullable Preprocessing preprocessing,
+      GuardInfo info) {
+    this.model = model;
+    this.ownsModel = ownsModel;
+    this.detectors = List.copyOf(detectors);
+    this.scales = List.copyOf(scales);
+    this.calibrator = calibrator;
+    this.preprocessing = preprocessing;
+    this.info = info;
+    this.maps = maps(model, detectors);
+  }
+
+  /** Starts to build a guard around a model, which stays the caller's. */
+  public static GuardBuilder of(Model model) {
+    return new GuardBuilder(model);
+  }
+
+  /** Opens a saved guard on the CPU; its model is closed with it. */
+  public static Guard load(Path bundle) {
+    throw new IllegalStateException(bundle.toString());
+  }
+
+  /**
+   * Opens a saved guard.
+   *
+   * @param device as in {@link Torch#device}
+   * @throws OutriggerException if it is no guard, is damaged, or is of a newer format
+   */
+  public static Guard load(Path bundle, String device) {
+    throw new IllegalStateException(bundle.toString());
+  }
+
+  /** Saves it as one bundle, whole or not at all; an older guard there is replaced. */
+  public void save(Path bundle) {}
+
+  /**
+   * Judges a batch.
+   *
+   * @param batch inputs [N, ...] as the model takes them
+   * @return one verdict a row, in order
+   * @throws OutriggerException if the inputs do not fit the model or hold NaN or infinite values;
+   *     the message names the first such row
+   */
+  public List<Verdict> check(Batch batch) {
+    return verdicts(batch.inputs(), batch.ids());
+  }
+
+  /** Judges inputs [N, ...]; rows are called by their number. */
+  public List<Verdict> check(Tensor inputs) {
+    return verdicts(inputs, null);
+  }
+
+  private List<Verdict> verdicts(Tensor inputs, @Nullable List<String> ids) {
+    Judged judged = judge(inputs, ids);
+    List<Verdict> verdicts = new ArrayList<>(judged.predicted.length);
+    for (int i = 0; i < judged.predicted.length; i++) {
+      verdicts.add(
+          new Verdict(
+              ids == null ? Integer.toString(i) : ids.get(i),
+              judged.predicted[i],
+              className(judged.predicted[i]),
+              judged.probability[i],
+              judged.score[i],
+              !(judged.score[i] <= info.threshold().value()),
+              info.detectors().get(judged.detector[i]).slug()));
+    }
+    return verdicts;
+  }
+
+  /**
+   * A batch's figures before they are verdicts.
+   *
+   * @param logits [N, C] in row-major order
+   * @param predicted class of each row
+   * @param probability calibrated, of the predicted class
+   * @param score of each row, on the scale of the threshold
+   * @param detector that gave the score
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  record Judged(
+      float[] logits, int[] predicted, double[] probability, double[] score, int[] detector) {}
+
+  Judged judge(Tensor inputs, @Nullable List<String> ids) {
+    Torch.start();
+    try (PointerScope scope = new PointerScope()) {
+      Output output = model.predict(inputs, maps);
+      float[] logits = Tensors.floats(output.logits());
+      int classes = Math.toIntExact(output.logits().size(1));
+      int[] predicted = predict(logits, logits.length / classes, classes, inputs, ids);
+      double[] probability =
+          calibrator == null
+              ? confidences(logits, classes, predicted)
+              : calibrator.confidences(logits, classes, predicted);
+      double[][] raw = scores(model, detectors, inputs, output);
+      if (detectors.size() == 1) {
+        return new Judged(logits, predicted, probability, raw[0], new int[predicted.length]);
+      }
+      double[] score = new double[predicted.length];
+      int[] detector = new int[predicted.length];
+      for (int i = 0; i < score.length; i++) {
+        for (int d = 0; d < raw.length; d++) {
+          double scaled = scales.get(d).of(raw[d][i]);
+          if (d == 0 || scaled > score[i]) {
+            score[i] = scaled;
+            detector[i] = d;
+          }
+        }
+      }
+      return new Judged(logits, predicted, probability, score, detector);
+    }
+  }
+
+  /** Arg max of each row; NaN or infinite logits mean that the input held such values. */
+  private int[] predict(
+      float[] logits, int n, int classes, Tensor inputs, @Nullable List<String> ids) {
+    int[] predicted = new int[n];
+    for (int i = 0; i < n; i++) {
+      int best = 0;
+      boolean finite = true;
+      for (int c = 0; c < classes; c++) {
+        float value = logits[i * classes + c];
+        finite &= Float.isFinite(value);
+        if (value > logits[i * classes + best]) {
+          best = c;
+        }
+      }
+      if (!finite) {
+        Shapes.finite("The batch", inputs);
+        throw new OutriggerException(
+            "The model gave NaN or infinite logits for row "
+                + (ids == null ? Integer.toString(i) : ids.get(i))
+                + ", though its input is finite: the model's weights are damaged, or the input is"
+                + " far outside the range it was trained on.");
+      }
+      predicted[i] = best;
+    }
+    return predicted;
+  }
+
+  /** Softmax probability of each row's predicted class, uncalibrated. */
+  static double[] confidences(float[] logits, int classes, int[] predicted) {
+    double[] top = new double[predicted.length];
+    for (int i = 0; i < top.length; i++) {
+      double sum = 0;
+      for (int c = 0; c < classes; c++) {
+        sum += Math.exp(logits[i * classes + c] - (double) logits[i * classes + predicted[i]]);
+      }
+      top[i] = 1 / sum;
+    }
+    return top;
+  }
+
+  /** Each detector's scores, [detectors][N]. */
+  static double[][] scores(Model model, List<Detector> detectors, Tensor inputs, Output output) {
+    double[][] scores = new double[detectors.size()][];
+    for (int d = 0; d < scores.length; d++) {
+      scores[d] = Tensors.doubles(detectors.get(d).score(model, inputs, output));
+    }
+    return scores;
+  }
+
+  static List<String> maps(Model model, List<Detector> detectors) {
+    Set<String> names = new LinkedHashSet<>();
+    detectors.forEach(detector -> names.addAll(detector.maps(model)));
+    return List.copyOf(names);
+  }
+
+  private String className(int label) {
+    return label < info.classNames().size()
+        ? info.classNames().get(label)
+        : Integer.toString(label);
+  }
+
+  /** Where it comes from and how it did when fitted. */
+  public GuardInfo info() {
+    return info;
+  }
+
+  /** The guarded model. */
+  public Model model() {
+    return model;
+  }
+
+  /** Its detectors. */
+  public List<Detector> detectors() {
+    return detectors;
+  }
+
+  /** The scales that make several detectors comparable, one a detector. */
+  List<ScoreScale> scales() {
+    return scales;
+  }
+
+  /** Its calibrator, or null. */
+  public @Nullable Calibrator calibrator() {
+    return calibrator;
+  }
+
+  /** How images are prepared for the model, or null if it takes tensors as they are. */
+  public @Nullable Preprocessing preprocessing() {
+    return preprocessing;
+  }
+
+  @Override
+  public void close() {
+    detectors.forEach(Detector::close);
+    if (calibrator != null) {
+      calibrator.close();
+    }
+    if (ownsModel) {
+      model.close();
+    }
+  }
+}

@@ -1,0 +1,193 @@
+package org.outrigger.guard;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.calibrate.Calibrator;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Preprocessing;
+import org.outrigger.core.io.Bundle;
+import org.outrigger.core.io.Json;
+import org.outrigger.core.io.Safetensors;
+import org.outrigger.core.io.State;
+import org.outrigger.core.io.StateFiles;
+import org.outrigger.core.io.Stateful;
+import org.outrigger.core.method.Methods;
+import org.outrigger.core.model.Capabilities;
+import org.outrigger.core.model.Model;
+import org.outrigger.core.model.ModelFiles;
+import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Tensors;
+import org.outrigger.detect.Detector;
+import tools.jackson.core.JacksonException;
+
+/** A guard as a bundle: the model's file, one state a method, the known scores, and provenance. */
+final class GuardFiles {
+  private static final String KIND = "guard";
+  private static final int LAYOUT = 1;
+
+  private GuardFiles() {}
+
+  static void save(Guard guard, Path target) {
+    Capabilities.Saveable model =
+        guard
+            .model()
+            .as(Capabilities.Saveable.class)
+            .orElseThrow(
+                () ->
+                    new OutriggerException(
+                        "The model "
+                            + guard.model().name()
+                            + " cannot be saved: a guard holds a TorchScript, ONNX or Outrigger"
+                            + " model."));
+    String modelPart = "model." + model.fileExtension();
+    List<Bundle.PartWriter> parts = new ArrayList<>();
+    parts.add(new Bundle.PartWriter(modelPart, model::save));
+    for (int i = 0; i < guard.detectors().size(); i++) {
+      State state = guard.detectors().get(i).state();
+      parts.add(
+          new Bundle.PartWriter(
+              "detector-" + i + ".safetensors", file -> StateFiles.write(file, state)));
+    }
+    Calibrator calibrator = guard.calibrator();
+    if (calibrator != null) {
+      parts.add(
+          new Bundle.PartWriter(
+              "calibrator.safetensors", file -> StateFiles.write(file, calibrator.state())));
+    }
+    parts.add(new Bundle.PartWriter("scores.safetensors", file -> writeScores(guard, file)));
+    Map<String, Object> info = new LinkedHashMap<>();
+    info.put("layout", LAYOUT);
+    info.put("model", modelPart);
+    info.put("guard", guard.info());
+    if (guard.preprocessing() != null) {
+      info.put("preprocessing", Json.object("preprocessing", guard.preprocessing().toJson()));
+    }
+    Bundle.write(target, KIND, info, parts);
+  }
+
+  private static void writeScores(Guard guard, Path file) {
+    try (PointerScope scope = new PointerScope()) {
+      Map<String, Tensor> scores = new LinkedHashMap<>();
+      for (int i = 0; i < guard.scales().size(); i++) {
+        double[] known = guard.scales().get(i).known();
+        scores.put("known-" + i, Tensors.of(known, known.length));
+      }
+      Safetensors.write(file, scores, Map.of());
+    }
+  }
+
+  static Guard load(Path folder, String device) {
+    Bundle bundle = Bundle.open(folder).expect(KIND);
+    if (!(bundle.info().get("layout") instanceof Integer layout) || layout > LAYOUT) {
+      throw new OutriggerException(
+          folder
+              + " was written by a newer Outrigger ("
+              + bundle.writtenBy()
+              + "): update Outrigger.");
+    }
+    String modelPart = String.valueOf(bundle.info().get("model"));
+    GuardInfo info =
+        read(folder, bundle.info().get("guard"), GuardInfo.class)
+            .withModelSha256(sha256(bundle, modelPart));
+    List<AutoCloseable> made = new ArrayList<>();
+    try {
+      Model model =
+          ModelFiles.open(bundle.part(modelPart), ModelFiles.Options.defaults().withDevice(device));
+      made.add(model);
+      List<Detector> detectors = new ArrayList<>();
+      for (int i = 0; i < info.detectors().size(); i++) {
+        GuardInfo.Part part = info.detectors().get(i);
+        Detector detector = Methods.create(Detector.class, part.slug(), part.settings());
+        made.add(detector);
+        restore(detector, bundle.part("detector-" + i + ".safetensors"));
+        model.require(detector, Detector.class);
+        detectors.add(detector);
+      }
+      Calibrator calibrator = null;
+      if (info.calibrator() != null) {
+        calibrator =
+            Methods.create(
+                Calibrator.class, info.calibrator().slug(), info.calibrator().settings());
+        made.add(calibrator);
+        restore(calibrator, bundle.part("calibrator.safetensors"));
+      }
+      return new Guard(
+          model,
+          true,
+          detectors,
+          readScores(bundle, detectors.size()),
+          calibrator,
+          bundle.info().get("preprocessing") == null
+              ? null
+              : Preprocessing.fromJson(Json.compact(bundle.info().get("preprocessing"))),
+          info);
+    } catch (RuntimeException e) {
+      made.forEach(GuardFiles::closeQuietly);
+      throw e;
+    }
+  }
+
+  private static String sha256(Bundle bundle, String part) {
+    try {
+      return Bundle.sha256(bundle.part(part));
+    } catch (java.io.IOException e) {
+      throw new OutriggerException(
+          "The model of " + bundle.folder() + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static void restore(Stateful method, Path file) {
+    Scopes.run(() -> method.restore(StateFiles.read(file)));
+  }
+
+  private static List<ScoreScale> readScores(Bundle bundle, int detectors) {
+    try (PointerScope scope = new PointerScope()) {
+      Map<String, Tensor> tensors = Safetensors.read(bundle.part("scores.safetensors"));
+      List<ScoreScale> scales = new ArrayList<>();
+      for (int i = 0; i < detectors; i++) {
+        Tensor known = tensors.get("known-" + i);
+        if (known == null) {
+          throw new OutriggerException(
+              "The bundle "
+                  + bundle.folder()
+                  + " is damaged: it lacks the scores of detector "
+                  + i
+                  + ".");
+        }
+        scales.add(new ScoreScale(Tensors.doubles(known)));
+      }
+      return scales;
+    }
+  }
+
+  private static <T> T read(Path folder, @Nullable Object json, Class<T> type) {
+    try {
+      T value = Json.mapper().convertValue(json, type);
+      if (value != null) {
+        return value;
+      }
+    } catch (JacksonException | IllegalArgumentException e) {
+      throw new OutriggerException(
+          "The bundle "
+              + folder
+              + " is damaged: its manifest does not describe a guard.\n"
+              + e.getMessage(),
+          e);
+    }
+    throw new OutriggerException("The bundle " + folder + " is damaged: it describes no guard.");
+  }
+
+  private static void closeQuietly(AutoCloseable closeable) {
+    try {
+      closeable.close();
+    } catch (Exception e) {
+      // The failure that made us close matters more than one while closing.
+    }
+  }
+}
