@@ -1,0 +1,99 @@
+package org.outrigger.cli;
+
+import java.nio.file.Path;
+import java.util.Locale;
+import org.bytedeco.javacpp.PointerScope;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Batches;
+import org.outrigger.core.data.Dataset;
+import org.outrigger.guard.Guard;
+import org.outrigger.guard.Verdict;
+import org.outrigger.guard.VerdictWriter;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Judges data. */
+@Command(
+    name = "check",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Judges every row: label, calibrated probability, score, known or unknown.",
+      "Writes Parquet, CSV or JSON Lines, by the ending of --out."
+    },
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  outrigger guard check --guard resnet.guard --data incoming/ --out verdicts.csv",
+      "  outrigger guard check --guard mlp.guard --data rows.parquet --id-column order_id --out v.parquet"
+    })
+final class GuardCheckCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--guard", required = true, paramLabel = "DIR", description = "A saved guard.")
+  private Path bundle;
+
+  @Option(
+      names = "--data",
+      required = true,
+      paramLabel = "PATH",
+      description = "A folder of images, or a CSV, Parquet, JSON Lines, .npy or .npz file.")
+  private Path data;
+
+  @Option(
+      names = "--out",
+      required = true,
+      paramLabel = "FILE",
+      description = "Where the verdicts go: .parquet, .csv or .jsonl.")
+  private Path out;
+
+  @Option(
+      names = "--batch-size",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Rows a forward pass; ${DEFAULT-VALUE} by default.")
+  private int batchSize;
+
+  @Mixin private DataArguments reading;
+  @Mixin private Device device;
+
+  @Override
+  public void run() {
+    device.apply();
+    try (Guard guard = Guard.load(bundle, device.name())) {
+      Dataset rows = reading.open(data, guard.info().classNames(), guard.preprocessing());
+      long done = 0;
+      long unknown = 0;
+      long skipped;
+      try (VerdictWriter writer = VerdictWriter.open(out);
+          Progress progress = new Progress("Checking", rows.size());
+          Batches batches = rows.batches(batchSize)) {
+        while (batches.hasNext()) {
+          try (PointerScope scope = new PointerScope();
+              Batch batch = batches.next()) {
+            for (Verdict verdict : guard.check(batch)) {
+              writer.write(verdict);
+              unknown += verdict.unknown() ? 1 : 0;
+            }
+            done += batch.size();
+          }
+          progress.to(done);
+        }
+        writer.commit();
+        skipped = batches.skipped().size();
+        Skips.report(spec.commandLine().getErr(), rows.name(), batches.skipped());
+      }
+      spec.commandLine()
+          .getOut()
+          .printf(
+              Locale.ROOT,
+              "%,d rows judged, %,d unknown (%.1f %%), %,d could not be read. Verdicts: %s%n",
+              done,
+              unknown,
+              done == 0 ? 0 : 100.0 * unknown / done,
+              skipped,
+              out);
+    }
+  }
+}

@@ -1,0 +1,69 @@
+package org.outrigger.cli;
+
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import org.outrigger.core.io.Json;
+import org.outrigger.guard.Guard;
+import org.outrigger.guard.GuardInfo;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Shows where a guard comes from. */
+@Command(
+    name = "info",
+    mixinStandardHelpOptions = true,
+    description = "Shows what a guard is made of, where it comes from, and how it did when fitted.",
+    footerHeading = "%nExample:%n",
+    footer = {"  outrigger guard info resnet.guard"})
+final class GuardInfoCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Parameters(paramLabel = "GUARD", description = "A saved guard.")
+  private Path bundle;
+
+  @Option(names = "--json", description = "Print JSON.")
+  private boolean json;
+
+  @Override
+  public void run() {
+    try (Guard guard = Guard.load(bundle)) {
+      GuardInfo info = guard.info();
+      var out = spec.commandLine().getOut();
+      if (json) {
+        out.println(Json.pretty(info));
+        return;
+      }
+      out.println("model        " + info.model() + " (SHA-256 " + info.modelSha256() + ")");
+      out.println("classes      " + String.join(", ", info.classNames()));
+      out.println(
+          "detectors    "
+              + info.detectors().stream().map(Object::toString).collect(Collectors.joining(", ")));
+      out.println("calibrator   " + (info.calibrator() == null ? "none" : info.calibrator()));
+      if (info.selection() != null) {
+        out.println("chosen       " + info.selection());
+      }
+      out.println(
+          String.format(
+              Locale.ROOT,
+              "threshold    %.6g accepts %.1f %% of known inputs (95 %% interval %.1f to %.1f %%)",
+              info.threshold().value(),
+              100 * info.threshold().accepted(),
+              100 * info.threshold().lower(),
+              100 * info.threshold().upper()));
+      info.metrics().forEach((name, value) -> out.printf(Locale.ROOT, "%-12s %.4f%n", name, value));
+      out.println(
+          "data         "
+              + info.data()
+              + ", "
+              + info.rows()
+              + " rows, SHA-256 "
+              + info.dataSha256());
+      out.println("created      " + info.created());
+      out.println("versions     " + info.versions());
+    }
+  }
+}
