@@ -153,6 +153,9 @@ final class TorchScriptFile {
     if (data && !code) {
       throw pickled(file);
     }
+    for (String part : new String[] {"data", "constants"}) {
+      checkStorages(file, zip, root, part);
+    }
     if (!code || !data || !constants) {
       throw new OutriggerException(
           file
@@ -161,6 +164,23 @@ final class TorchScriptFile {
               + "). "
               + EXPORT
               + ".");
+    }
+  }
+
+  /** Every stored tensor has an entry that is long enough. */
+  private static void checkStorages(Path file, ZipFile zip, String root, String part)
+      throws IOException {
+    ZipEntry pickle = zip.getEntry(root + "/" + part + ".pkl");
+    if (pickle == null) {
+      return;
+    }
+    try (InputStream in = zip.getInputStream(pickle)) {
+      for (Map.Entry<String, Long> claim : PickledStorages.of(in.readAllBytes()).entrySet()) {
+        ZipEntry stored = zip.getEntry(root + "/" + part + "/" + claim.getKey());
+        if (stored == null || stored.getSize() < claim.getValue()) {
+          throw damaged(file, "the tensor data '" + shown(claim.getKey()) + "' is cut off", null);
+        }
+      }
     }
   }
 

@@ -15,6 +15,11 @@ import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.UnaryOperator;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -407,5 +412,95 @@ class TorchScriptModelTest {
       }
     }
     assertThat(refused).isGreaterThan(30);
+  }
+
+  /** Writes the file again with one entry changed and all checksums right. */
+  private Path rewritten(String name, String entry, UnaryOperator<byte[]> change)
+      throws IOException {
+    Path target = folder.resolve("rewritten.pt");
+    try (ZipFile from = new ZipFile(file(name).toFile());
+        ZipOutputStream to = new ZipOutputStream(Files.newOutputStream(target))) {
+      for (ZipEntry old : java.util.Collections.list(from.entries())) {
+        byte[] content = from.getInputStream(old).readAllBytes();
+        if (old.getName().equals(name + "/" + entry)) {
+          content = change.apply(content);
+        }
+        to.putNextEntry(new ZipEntry(old.getName()));
+        to.write(content);
+      }
+    }
+    return target;
+  }
+
+  @Test
+  void tensorDataThatIsTooShortIsAnErrorThoughTheArchiveIsSound() throws IOException {
+    try (TorchScriptModel whole =
+        TorchScriptModel.load(rewritten("traced", "data/0", bytes -> bytes))) {
+      assertThat(whole.parameters()).hasSize(11);
+    }
+    Path cut = rewritten("traced", "data/0", bytes -> Arrays.copyOf(bytes, 8));
+    assertThatThrownBy(() -> TorchScriptModel.load(cut))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessageContaining("cut off");
+    Path constant = rewritten("frozen", "constants/0", bytes -> Arrays.copyOf(bytes, 0));
+    assertThatThrownBy(() -> TorchScriptModel.load(constant))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessageContaining("cut off");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"data.pkl", "code/__torch__.py", "constants.pkl", "version"})
+  void hostileContentNeverCrashes(String entry) throws IOException {
+    Random random = new Random(11);
+    for (int i = 0; i < 4; i++) {
+      Path file =
+          rewritten(
+              "traced",
+              entry,
+              bytes -> {
+                byte[] changed = bytes.clone();
+                changed[random.nextInt(changed.length)] = (byte) random.nextInt(256);
+                return changed;
+              });
+      try (PointerScope scope = new PointerScope();
+          TorchScriptModel model = TorchScriptModel.load(file)) {
+        model.predict(images(2, 2, 6, 6));
+      } catch (OutriggerException e) {
+        assertThat(e.firstLine()).contains("rewritten.pt");
+      }
+    }
+  }
+
+  @Test
+  void codeThatWritesFilesIsNotRun() throws IOException {
+    Path file =
+        rewritten(
+            "traced",
+            "code/__torch__.py",
+            bytes -> {
+              String text = new String(bytes, java.nio.charset.StandardCharsets.UTF_8);
+              return (text + "# torch.save(x, \"file\")\n")
+                  .getBytes(java.nio.charset.StandardCharsets.UTF_8);
+            });
+    assertThatThrownBy(() -> TorchScriptModel.load(file)).hasMessageContaining("torch.save");
+  }
+
+  @Test
+  void predictingKeepsMemoryFlat() {
+    try (TorchScriptModel model = TorchScriptModel.load(file("plain"))) {
+      try (PointerScope scope = new PointerScope()) {
+        Tensor input = images(4, 2, 6, 6);
+        for (int i = 0; i < 10; i++) {
+          model.predict(input, List.of("layer1")).close();
+        }
+        long before = Pointer.totalBytes();
+        for (int i = 0; i < 50; i++) {
+          try (Output output = model.predict(input, List.of("layer1"))) {
+            assertThat(output.size()).isEqualTo(4);
+          }
+        }
+        assertThat(Pointer.totalBytes() - before).isLessThan(2_000);
+      }
+    }
   }
 }
