@@ -115,7 +115,7 @@ final class CifarCorrupted {
     }
     String type = header.group(1);
     int[] shape =
-        Arrays.stream(header.group(3).split(","))
+        Arrays.stream(header.group(3).split(",", -1))
             .map(String::strip)
             .filter(s -> !s.isEmpty())
             .mapToInt(Integer::parseInt)

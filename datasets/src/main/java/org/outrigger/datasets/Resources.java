@@ -50,14 +50,14 @@ final class Resources {
   /** A table: a first line with rows, columns and class names; then values and a label a line. */
   static TensorDataset table(String name, String title, double scale) {
     String[] lines =
-        new String(bytes("tables/" + name + ".csv.gz"), StandardCharsets.US_ASCII).split("\\R");
-    String[] head = lines[0].split(",");
+        new String(bytes("tables/" + name + ".csv.gz"), StandardCharsets.US_ASCII).split("\\R", -1);
+    String[] head = lines[0].split(",", -1);
     int rows = Integer.parseInt(head[0]);
     int columns = Integer.parseInt(head[1]);
     float[] values = new float[rows * columns];
     int[] labels = new int[rows];
     for (int i = 0; i < rows; i++) {
-      String[] cells = lines[i + 1].split(",");
+      String[] cells = lines[i + 1].split(",", -1);
       for (int j = 0; j < columns; j++) {
         values[i * columns + j] = (float) (Double.parseDouble(cells[j]) * scale);
       }

@@ -1,6 +1,7 @@
 package org.outrigger.datasets;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.OptionalInt;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -39,51 +40,47 @@ public record Tabular(int features, int classes, double separation, long seed) {
    * @param concept the probability that a row's label is the next class's, in [0, 1]: the inputs
    *     are distributed as before, what they mean is not
    */
-  public record Shift(double mean, double scale, double rotation, double[] priors, double concept) {
+  public record Shift(
+      double mean, double scale, double rotation, List<Double> priors, double concept) {
     public Shift {
       HyperParameter.require(Double.isFinite(mean), "mean", mean, "a finite number");
       HyperParameter.positive("scale", scale);
       HyperParameter.require(Double.isFinite(rotation), "rotation", rotation, "a finite number");
       HyperParameter.between("concept", concept, 0, 1);
-      priors = priors.clone();
+      priors = List.copyOf(priors);
       for (double share : priors) {
         HyperParameter.notNegative("priors", share);
       }
-      double sum = Arrays.stream(priors).sum();
-      if (priors.length > 0 && Math.abs(sum - 1) > 1e-6) {
+      double sum = priors.stream().mapToDouble(share -> share).sum();
+      if (!priors.isEmpty() && Math.abs(sum - 1) > 1e-6) {
         throw new OutriggerException(
             "Hyper-parameter priors must sum to 1, but sum to " + sum + ".");
       }
     }
 
-    @Override
-    public double[] priors() {
-      return priors.clone();
-    }
-
     /** As the source. */
     public static Shift none() {
-      return new Shift(0, 1, 0, new double[0], 0);
+      return new Shift(0, 1, 0, List.of(), 0);
     }
 
     public static Shift ofMean(double deviations) {
-      return new Shift(deviations, 1, 0, new double[0], 0);
+      return new Shift(deviations, 1, 0, List.of(), 0);
     }
 
     public static Shift ofScale(double factor) {
-      return new Shift(0, factor, 0, new double[0], 0);
+      return new Shift(0, factor, 0, List.of(), 0);
     }
 
     public static Shift ofRotation(double radians) {
-      return new Shift(0, 1, radians, new double[0], 0);
+      return new Shift(0, 1, radians, List.of(), 0);
     }
 
     public static Shift ofLabels(double... priors) {
-      return new Shift(0, 1, 0, priors, 0);
+      return new Shift(0, 1, 0, Arrays.stream(priors).boxed().toList(), 0);
     }
 
     public static Shift ofConcept(double probability) {
-      return new Shift(0, 1, 0, new double[0], probability);
+      return new Shift(0, 1, 0, List.of(), probability);
     }
   }
 
@@ -95,10 +92,10 @@ public record Tabular(int features, int classes, double separation, long seed) {
    */
   public TensorDataset sample(int rows, Shift shift, long sampleSeed) {
     HyperParameter.atLeast("rows", rows, 1);
-    double[] priors = shift.priors();
-    if (priors.length != 0 && priors.length != classes) {
+    List<Double> priors = shift.priors();
+    if (!priors.isEmpty() && priors.size() != classes) {
       throw new OutriggerException(
-          priors.length + " priors were given for " + classes + " classes: give one for each.");
+          priors.size() + " priors were given for " + classes + " classes: give one for each.");
     }
     return Scopes.scoped(
         () -> {
@@ -121,12 +118,12 @@ public record Tabular(int features, int classes, double separation, long seed) {
   }
 
   /** A label for each row, in order of the classes. */
-  private int[] classCounts(int rows, double[] priors) {
+  private int[] classCounts(int rows, List<Double> priors) {
     int[] labels = new int[rows];
     double[] ends = new double[classes];
     double sum = 0;
     for (int c = 0; c < classes; c++) {
-      sum += priors.length == 0 ? 1.0 / classes : priors[c];
+      sum += priors.isEmpty() ? 1.0 / classes : priors.get(c);
       ends[c] = sum;
     }
     for (int i = 0; i < rows; i++) {

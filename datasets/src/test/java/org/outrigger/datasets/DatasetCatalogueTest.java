@@ -219,6 +219,6 @@ class DatasetCatalogueTest {
     assertThat(DatasetCatalogue.list())
         .flatExtracting(entry -> entry.md5().values())
         .hasSize(6)
-        .allSatisfy(sum -> assertThat((String) sum).matches("[0-9a-f]{32}"));
+        .allSatisfy(sum -> assertThat(sum).matches("[0-9a-f]{32}"));
   }
 }

@@ -94,8 +94,8 @@ public class Adam extends AbstractOptimiser {
       torch.maximum_out(largest, largest, v);
       v = largest;
     }
-    double correction1 = 1 - Math.pow(settings.beta1(), slot.steps);
-    double correction2 = Math.sqrt(1 - Math.pow(settings.beta2(), slot.steps));
+    double correction1 = 1 - Math.pow(settings.beta1(), (double) slot.steps);
+    double correction2 = Math.sqrt(1 - Math.pow(settings.beta2(), (double) slot.steps));
     Tensor denominator = v.sqrt().div_(scalar(correction2)).add_(scalar(settings.epsilon()));
     p.addcdiv_(m, denominator, scalar(-rate / correction1));
   }

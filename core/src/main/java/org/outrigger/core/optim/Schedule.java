@@ -47,7 +47,7 @@ public interface Schedule {
   static Schedule step(long every, double gamma) {
     HyperParameter.atLeast("every", every, 1);
     HyperParameter.positive("gamma", gamma);
-    return step -> Math.pow(gamma, (double) (step / every));
+    return step -> Math.pow(gamma, Math.floorDiv(step, every));
   }
 
   /** Times {@code gamma} at each of these steps. */

@@ -112,7 +112,6 @@ final class TrainingRun implements AutoCloseable {
   }
 
   Report run() {
-    boolean stopped = false;
     try {
       Torch.seed(Rng.derive(settings.seed(), "network"));
       if (trainer.resume != null) {
@@ -122,7 +121,7 @@ final class TrainingRun implements AutoCloseable {
       trainer.listener.started(plan, step);
       long begin = step;
       long clock = System.nanoTime();
-      while (history.size() < settings.epochs() && !(stopped = outOfPatience())) {
+      while (history.size() < settings.epochs() && !outOfPatience()) {
         epoch(history.size(), begin, clock);
       }
       if (settings.patience() > 0) {
@@ -134,7 +133,7 @@ final class TrainingRun implements AutoCloseable {
       optimiser.clearGradients();
       trainer.network.train(false);
     }
-    Report report = new Report(history, bestEpoch, stopped, step);
+    Report report = new Report(history, bestEpoch, outOfPatience(), step);
     trainer.listener.finished(report);
     return report;
   }
