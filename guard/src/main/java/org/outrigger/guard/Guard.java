@@ -74,7 +74,7 @@ public final class Guard implements AutoCloseable {
 
   /** Opens a saved guard on the CPU; its model is closed with it. */
   public static Guard load(Path bundle) {
-    throw new IllegalStateException(bundle.toString());
+    return load(bundle, "cpu");
   }
 
   /**
@@ -84,11 +84,13 @@ public final class Guard implements AutoCloseable {
    * @throws OutriggerException if it is no guard, is damaged, or is of a newer format
    */
   public static Guard load(Path bundle, String device) {
-    throw new IllegalStateException(bundle.toString());
+    return GuardFiles.load(bundle, device);
   }
 
   /** Saves it as one bundle, whole or not at all; an older guard there is replaced. */
-  public void save(Path bundle) {}
+  public void save(Path bundle) {
+    GuardFiles.save(this, bundle);
+  }
 
   /**
    * Judges a batch.
