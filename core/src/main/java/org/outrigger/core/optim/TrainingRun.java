@@ -133,7 +133,7 @@ final class TrainingRun implements AutoCloseable {
       optimiser.clearGradients();
       trainer.network.train(false);
     }
-    Report report = new Report(history, bestEpoch, outOfPatience(), step);
+    Report report = new Report(history, bestEpoch, history.size() < settings.epochs(), step);
     trainer.listener.finished(report);
     return report;
   }

@@ -312,13 +312,13 @@ class TrainerTest {
     try (TinyModel model = new TinyModel(2, 64, 3, 0)) {
       long[] after = new long[2];
       Trainer.of(model)
-          .settings(settings(120).withBatchSize(4).withEmaDecay(0.9).withClipNorm(1))
+          .settings(settings(40).withBatchSize(4).withEmaDecay(0.9).withClipNorm(1))
           .optimiser(p -> new AdamW(p, AdamW.settings(1e-3)))
           .listener(
               new TrainingListener() {
                 @Override
                 public void epochEnded(Plan plan, Epoch epoch) {
-                  after[epoch.epoch() < 40 ? 0 : 1] = Pointer.totalBytes();
+                  after[epoch.epoch() < 15 ? 0 : 1] = Pointer.totalBytes();
                 }
               })
           .fit(rows);
