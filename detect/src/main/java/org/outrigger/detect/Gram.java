@@ -154,8 +154,9 @@ public final class Gram extends FittedDetector<Gram.Settings> {
                   least.put(layer, Scopes.own(full(shape, Double.POSITIVE_INFINITY)));
                   most.put(layer, Scopes.own(full(shape, Double.NEGATIVE_INFINITY)));
                 }
-                at(least, layer).index_reduce_(0, labels, values, "amin", true);
-                at(most, layer).index_reduce_(0, labels, values, "amax", true);
+                Tensor rows = labels.view(-1, 1, 1).expand_as(values);
+                at(least, layer).scatter_reduce_(0, rows, values, "amin", true);
+                at(most, layer).scatter_reduce_(0, rows, values, "amax", true);
               });
       walk(
           known,
