@@ -16,6 +16,7 @@ import picocli.CommandLine.ScopeType;
     versionProvider = Main.Version.class,
     description = "Keeps machine-learning models upright when the data shifts.",
     subcommands = {
+      DemoCommand.class,
       InspectCommand.class,
       GuardCommand.class,
       MethodsCommand.class,
