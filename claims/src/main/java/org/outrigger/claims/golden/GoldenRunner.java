@@ -4,10 +4,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Methods;
@@ -25,59 +28,76 @@ public final class GoldenRunner {
     suites.forEach(suite -> this.suites.put(suite.slug(), suite));
   }
 
+  /** What a case can come to. */
+  public enum Outcome {
+    PASSED,
+    FAILED,
+    /** Nothing in it can be checked before another method is built. */
+    WAITING
+  }
+
   /**
    * What one case came to.
    *
    * @param compared how many numbers were compared
-   * @param problems empty if it passed
+   * @param problems empty unless it failed
+   * @param waiting what waits for a method that is not built, with that method's slug: outputs, or
+   *     {@code *} for the whole case
    */
-  public record Result(String slug, String name, Path file, int compared, List<String> problems) {
+  public record Result(
+      String slug,
+      String name,
+      Path file,
+      int compared,
+      List<String> problems,
+      Map<String, String> waiting) {
+    public Result {
+      problems = List.copyOf(problems);
+      waiting = Collections.unmodifiableMap(new LinkedHashMap<>(waiting));
+    }
+
+    public Outcome outcome() {
+      if (!problems.isEmpty()) {
+        return Outcome.FAILED;
+      }
+      return compared == 0 ? Outcome.WAITING : Outcome.PASSED;
+    }
+
     public boolean passed() {
-      return problems.isEmpty();
+      return outcome() == Outcome.PASSED;
     }
   }
 
   /**
    * What a folder came to.
    *
-   * @param results of every file that was run
-   * @param waiting files whose slug belongs to a room that has no method yet
+   * @param results of the cases that passed or failed, in order
+   * @param waiting the cases of which nothing can be checked yet
    */
-  public record Report(List<Result> results, List<Path> waiting) {
+  public record Report(List<Result> results, List<Result> waiting) {
+    public Report {
+      results = List.copyOf(results);
+      waiting = List.copyOf(waiting);
+    }
+
+    /** Whether at least one case passed and none failed. */
     public boolean passed() {
       return !results.isEmpty() && results.stream().allMatch(Result::passed);
     }
+
+    /** How many outputs wait within cases whose other outputs were checked. */
+    public int waitingOutputs() {
+      return results.stream().mapToInt(result -> result.waiting().size()).sum();
+    }
   }
 
-  /**
-   * Runs every file below {@code folder}. A slug that no suite knows fails, unless its room has no
-   * method yet.
-   */
+  /** Runs every file below {@code folder}. */
   public Report runAll(Path folder) {
-    List<Result> results = new ArrayList<>();
-    List<Path> waiting = new ArrayList<>();
-    for (Path file : files(folder)) {
-      if (waits(file)) {
-        waiting.add(file);
-      } else {
-        results.add(run(file));
-      }
-    }
-    return new Report(results, waiting);
-  }
-
-  /** Whether the file's slug belongs to a room of the house that has no method yet. */
-  public boolean waits(Path file) {
-    String slug;
-    try {
-      slug = GoldenCase.read(file).method();
-    } catch (OutriggerException e) {
-      return false;
-    }
-    return !suites.containsKey(slug)
-        && GoldenRooms.of(slug)
-            .filter(room -> Methods.cards().stream().noneMatch(card -> card.room() == room))
-            .isPresent();
+    Map<Boolean, List<Result>> byWaiting =
+        files(folder).stream()
+            .map(this::run)
+            .collect(Collectors.partitioningBy(r -> r.outcome() == Outcome.WAITING));
+    return new Report(byWaiting.get(false), byWaiting.get(true));
   }
 
   /** The slugs that can be checked. */
@@ -105,26 +125,37 @@ public final class GoldenRunner {
     }
   }
 
-  /** Runs one file; what goes wrong is in the result. */
+  /**
+   * Runs one file; what goes wrong is in the result. A slug of the catalogue that no suite checks
+   * waits as long as no method of that name is built; any other unknown slug is a failure.
+   */
   public Result run(Path file) {
     GoldenCase golden;
     try {
       golden = GoldenCase.read(file);
     } catch (OutriggerException e) {
-      return new Result("?", file.getFileName().toString(), file, 0, List.of(e.firstLine()));
+      String name = file.getFileName().toString();
+      return new Result("?", name, file, 0, List.of(e.firstLine()), Map.of());
     }
-    GoldenSuite suite = suites.get(golden.method());
+    String slug = golden.method();
+    GoldenSuite suite = suites.get(slug);
     List<String> problems = new ArrayList<>();
-    if (suite == null) {
-      problems.add("no suite for slug '" + golden.method() + "'");
-    } else {
+    Map<String, String> waiting = Map.of();
+    if (suite != null) {
       try {
         Scopes.run(() -> suite.check(golden));
         problems.addAll(golden.problems());
+        waiting = golden.waiting();
       } catch (RuntimeException e) {
         problems.add(e.toString());
       }
+    } else if (GoldenRooms.of(slug).isEmpty()) {
+      problems.add("no suite for slug '" + slug + "'");
+    } else if (Methods.cards().stream().anyMatch(card -> card.slug().equals(slug))) {
+      problems.add("no suite for slug '" + slug + "', although that method is built");
+    } else {
+      waiting = Map.of("*", slug);
     }
-    return new Result(golden.method(), golden.name(), file, golden.compared(), problems);
+    return new Result(slug, golden.name(), file, golden.compared(), problems, waiting);
   }
 }
