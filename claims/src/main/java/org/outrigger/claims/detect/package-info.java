@@ -1,0 +1,5 @@
+/** Claims about out-of-distribution detection. */
+@NullMarked
+package org.outrigger.claims.detect;
+
+import org.jspecify.annotations.NullMarked;
