@@ -1,5 +1,6 @@
 package org.outrigger.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -7,6 +8,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.DataFiles;
 import org.outrigger.core.data.DataOptions;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Preprocessing;
 import picocli.CommandLine.Option;
 
@@ -57,6 +59,13 @@ final class DataArguments {
       description = "Divide the channels by this, after --mean.")
   private List<Double> std = List.of();
 
+  @Option(
+      names = "--class-names",
+      split = ",",
+      paramLabel = "NAME",
+      description = "The classes in the model's order; sorted by name by default.")
+  private List<String> names = List.of();
+
   @Option(names = "--limit", paramLabel = "N", description = "Read at most N rows.")
   private int limit;
 
@@ -89,17 +98,39 @@ final class DataArguments {
     return steps;
   }
 
-  /** Opens data; {@code saved} is used where the options say nothing of images. */
+  /**
+   * Opens data: a path, or the name of an embedded data set such as {@code mnist:test}.
+   *
+   * @param classNames the classes in the model's order, or empty; --class-names goes before them
+   * @param saved used where the options say nothing of images
+   */
   Dataset open(Path data, List<String> classNames, @Nullable Preprocessing saved) {
-    Preprocessing steps = preprocessing();
+    return open(data, classNames, saved, "test");
+  }
+
+  /**
+   * As {@link #open(Path, List, Preprocessing)}.
+   *
+   * @param part which part of an embedded data set is meant where none is named
+   */
+  Dataset open(
+      Path data, List<String> classNames, @Nullable Preprocessing saved, String part) {
+    Preprocessing own = preprocessing();
+    Preprocessing steps = own == null ? saved : own;
+    List<String> classes = names.isEmpty() ? classNames : names;
+    if (EmbeddedData.names(data)) {
+      IndexedDataset embedded = EmbeddedData.open(data.toString(), part, classes);
+      IndexedDataset rows = DataFiles.prepared(embedded, steps);
+      return limit > 0 ? rows.limit(limit) : rows;
+    }
     return DataFiles.open(
         data,
         DataOptions.defaults()
             .label(label)
             .id(id)
             .features(features)
-            .classNames(classNames)
-            .preprocessing(steps == null ? saved : steps)
+            .classNames(Files.isDirectory(data) ? EmbeddedData.folderNames(classes) : classes)
+            .preprocessing(steps)
             .strict(strict)
             .limit(limit));
   }

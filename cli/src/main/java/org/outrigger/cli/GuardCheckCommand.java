@@ -6,6 +6,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.guard.Guard;
 import org.outrigger.guard.Verdict;
 import org.outrigger.guard.VerdictWriter;
@@ -60,6 +61,7 @@ final class GuardCheckCommand implements Runnable {
 
   @Override
   public void run() {
+    AtomicFiles.check(out);
     device.apply();
     try (Guard guard = Guard.load(bundle, device.name())) {
       Dataset rows = reading.open(data, guard.info().classNames(), guard.preprocessing());

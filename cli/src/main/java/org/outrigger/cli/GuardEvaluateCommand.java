@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.Json;
 import org.outrigger.evaluate.report.ReportPage;
 import org.outrigger.guard.Guard;
@@ -72,6 +73,9 @@ final class GuardEvaluateCommand implements Runnable {
 
   @Override
   public void run() {
+    if (report != null) {
+      AtomicFiles.check(report);
+    }
     device.apply();
     var out = spec.commandLine().getOut();
     try (Guard guard = Guard.load(bundle, device.name())) {
@@ -85,6 +89,9 @@ final class GuardEvaluateCommand implements Runnable {
         evaluation = GuardEvaluation.of(guard, id, kinds, batchSize, seed, progress::to);
       }
       Skips.report(spec.commandLine().getErr(), id.name(), evaluation.known().skipped());
+      evaluation
+          .unknown()
+          .forEach(kind -> Skips.report(spec.commandLine().getErr(), kind.name(), kind.skipped()));
       if (report != null) {
         GuardReport.of(evaluation).write(report);
       }

@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.Preprocessing;
+import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.model.Model;
 import org.outrigger.evaluate.report.ReportPage;
 import org.outrigger.guard.AutoDetector;
@@ -104,17 +105,18 @@ final class GuardFitCommand implements Runnable {
 
   @Override
   public void run() {
+    AtomicFiles.check(out);
     device.apply();
     try (Model opened = model.open(file, device)) {
       Preprocessing steps = reading.preprocessing();
-      Dataset validation = reading.open(data, List.of(), null);
+      Dataset validation = reading.open(data, ModelArguments.classNames(opened), null);
       GuardBuilder builder =
           Guard.of(opened).accept(accept).seed(seed).batchSize(batchSize).preprocessing(steps);
       if (uncalibrated) {
         builder.calibrate(null);
       }
       if (train != null) {
-        builder.fitDetectorsOn(reading.open(train, validation.classNames(), null));
+        builder.fitDetectorsOn(reading.open(train, validation.classNames(), null, "train"));
       }
       if (detector.strip().toLowerCase(Locale.ROOT).equals("auto")) {
         try (Progress progress = new Progress("Choosing a detector", -1)) {

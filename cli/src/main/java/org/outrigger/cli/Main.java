@@ -19,6 +19,8 @@ import picocli.CommandLine.ScopeType;
       DemoCommand.class,
       InspectCommand.class,
       GuardCommand.class,
+      DetectCommand.class,
+      DatasetsCommand.class,
       MethodsCommand.class,
       GoldenCommand.class,
       CompletionCommand.class,

@@ -2,11 +2,13 @@ package org.outrigger.cli;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.ModelFiles;
+import org.outrigger.core.model.NeuralModel;
 import picocli.CommandLine.Option;
 
 /** What a model's file does not say itself; the same options for every command that opens one. */
@@ -68,6 +70,11 @@ final class ModelArguments {
       options = options.withArchitecture(architecture, settings, shape(), classes);
     }
     return ModelFiles.open(file, options);
+  }
+
+  /** The model's classes in its order, where its file says them; otherwise empty. */
+  static List<String> classNames(Model model) {
+    return model instanceof NeuralModel network ? network.classNames() : List.of();
   }
 
   /** The shape of one input, or empty. */

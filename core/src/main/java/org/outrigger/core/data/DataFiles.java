@@ -2,6 +2,7 @@ package org.outrigger.core.data;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 
 /** Opens any data that Outrigger can read, by what lies at the path. */
@@ -32,6 +33,16 @@ public final class DataFiles {
   public static IndexedDataset openIndexed(Path path, DataOptions options) {
     Dataset data = open(path, options);
     return data instanceof IndexedDataset indexed ? indexed : TensorDataset.copyOf(data);
+  }
+
+  /**
+   * Images in memory, in 0 .. 1, with a model's normalisation; other rows as they are.
+   *
+   * @throws OutriggerException if the preprocessing asks for another size or number of channels
+   */
+  public static IndexedDataset prepared(
+      IndexedDataset data, @Nullable Preprocessing preprocessing) {
+    return ArrayData.prepared(data, preprocessing);
   }
 
   private static Dataset find(Path path, DataOptions options) {

@@ -55,6 +55,18 @@ public final class AtomicFiles {
 
   private AtomicFiles() {}
 
+  /**
+   * Says early, before long work, what would keep a file or folder from being written there.
+   *
+   * @throws OutriggerException if its folder is missing, is no folder or may not be written to
+   */
+  public static void check(Path target) {
+    Path parent = checkParent(target, target.toAbsolutePath().normalize());
+    if (!Files.isWritable(parent)) {
+      throw explain(target, new AccessDeniedException(parent.toString()));
+    }
+  }
+
   /** Writes or replaces a file through a buffered stream. */
   public static void write(Path target, StreamWriter writer) {
     file(
