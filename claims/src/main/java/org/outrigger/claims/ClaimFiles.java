@@ -1,6 +1,8 @@
 package org.outrigger.claims;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -9,6 +11,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.method.Room;
@@ -20,9 +23,23 @@ public final class ClaimFiles {
   private ClaimFiles() {}
 
   /**
+   * Makes the folder if it is missing; do so before a long run.
+   *
+   * @throws OutriggerException if it cannot be made
+   */
+  public static void prepare(Path folder) {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw new OutriggerException(
+          "The folder " + folder + " cannot be made: " + e.getMessage() + ". Choose another.", e);
+    }
+  }
+
+  /**
    * Writes all three.
    *
-   * @param folder made if it is missing
+   * @param folder exists; see {@link #prepare}
    * @param command what gave these reports, to be printed at the top
    */
   public static void write(Path folder, String command, List<ClaimReport> reports) {
@@ -56,7 +73,11 @@ public final class ClaimFiles {
     page.append("Figures are shares (1 is all); the statement is about the mean over the seeds.\n");
     for (ClaimReport report : reports) {
       Claim claim = report.claim();
-      page.append("\n## ").append(claim.title()).append(" (`").append(claim.slug()).append("`)\n\n");
+      page.append("\n## ")
+          .append(claim.title())
+          .append(" (`")
+          .append(claim.slug())
+          .append("`)\n\n");
       page.append("**").append(sentence(report.outcome())).append("** ");
       page.append(report.finding().words()).append(".\n\n");
       page.append("- Promise: ").append(claim.promise()).append('\n');

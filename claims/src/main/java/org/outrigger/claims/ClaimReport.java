@@ -92,8 +92,7 @@ public record ClaimReport(
     map.put("runs", runs);
     Map<String, Object> means = new LinkedHashMap<>();
     for (String figure : measured.names()) {
-      means.put(
-          figure, Map.of("mean", measured.mean(figure), "std", measured.deviation(figure)));
+      means.put(figure, Map.of("mean", measured.mean(figure), "std", measured.deviation(figure)));
     }
     map.put("figures", means);
     map.put("started", started);

@@ -59,8 +59,7 @@ public final class ClaimRunner {
       listener.measured(claim, run);
     }
     Measurements measured = new Measurements(runs);
-    return new ClaimReport(
-        claim, scale, measured, claim.holds(measured), started, provenance());
+    return new ClaimReport(claim, scale, measured, claim.holds(measured), started, provenance());
   }
 
   private static Map<String, String> provenance() {

@@ -1,5 +1,6 @@
 package org.outrigger.claims;
 
+import java.util.Arrays;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -12,8 +13,10 @@ import org.jspecify.annotations.Nullable;
  * @param factor the number, or what the other figure is multiplied with
  * @param right the other figure's name; null to compare with the number alone
  */
-public record Inequality(
-    String left, Relation relation, double factor, @Nullable String right) {
+public record Inequality(String left, Relation relation, double factor, @Nullable String right) {
+  private static final String CLOSE =
+      " (a close call: within one standard deviation over the seeds)";
+
   /** How two numbers compare. */
   public enum Relation {
     LESS("<"),
@@ -93,7 +96,19 @@ public record Inequality(
                     + number(factor)
                     + " x "
                     + Measurements.number(measured.mean(right));
-    return text() + ": " + figures + bound;
+    return text() + ": " + figures + bound + (close(measured) ? CLOSE : "");
+  }
+
+  /** Whether the seeds differ by more than the margin does from zero, either way. */
+  private boolean close(Measurements measured) {
+    double[] margins = measured.values(left);
+    if (right == null) {
+      Arrays.setAll(margins, i -> margins[i] - factor);
+    } else {
+      double[] other = measured.values(right);
+      Arrays.setAll(margins, i -> margins[i] - factor * other[i]);
+    }
+    return Math.abs(Measurements.mean(margins)) < Measurements.deviation(margins);
   }
 
   private static String number(double value) {

@@ -1,6 +1,7 @@
 package org.outrigger.claims;
 
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -50,7 +51,8 @@ public record Measurements(List<Run> runs) {
     return List.copyOf(runs.get(0).figures().keySet());
   }
 
-  private double[] values(String figure) {
+  /** A figure's value of each seed. */
+  double[] values(String figure) {
     return runs.stream()
         .mapToDouble(
             run -> {
@@ -65,21 +67,22 @@ public record Measurements(List<Run> runs) {
 
   /** The mean over the seeds. */
   public double mean(String figure) {
-    double sum = 0;
-    for (double value : values(figure)) {
-      sum += value;
-    }
-    return sum / runs.size();
+    return mean(values(figure));
   }
 
   /** The standard deviation over the seeds, with n - 1; NaN for a single seed. */
   public double deviation(String figure) {
-    double mean = mean(figure);
-    double sum = 0;
-    for (double value : values(figure)) {
-      sum += (value - mean) * (value - mean);
-    }
-    return runs.size() < 2 ? Double.NaN : Math.sqrt(sum / (runs.size() - 1));
+    return deviation(values(figure));
+  }
+
+  static double mean(double[] values) {
+    return Arrays.stream(values).sum() / values.length;
+  }
+
+  static double deviation(double[] values) {
+    double mean = mean(values);
+    double squares = Arrays.stream(values).map(v -> (v - mean) * (v - mean)).sum();
+    return values.length < 2 ? Double.NaN : Math.sqrt(squares / (values.length - 1));
   }
 
   /** Mean and deviation as text. */

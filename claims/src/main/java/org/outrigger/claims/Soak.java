@@ -90,11 +90,9 @@ public final class Soak {
         NeuralModel model =
             NeuralModel.create(
                 "resnet8", Map.of("width", 4), all.inputShape(), all.classNames().size(), 0)) {
-      Splits parts =
-          all.limit(settings.rows() + settings.rows() / 2).split(1 / 1.5, 0);
+      Splits parts = all.limit(settings.rows() + settings.rows() / 2).split(1 / 1.5, 0);
       Phase training = train(model, parts);
-      try (Guard guard =
-          Guard.of(model).detect(new Energy(), new Knn(5)).fit(parts.second())) {
+      try (Guard guard = Guard.of(model).detect(new Energy(), new Knn(5)).fit(parts.second())) {
         return List.of(training, check(guard, all));
       }
     }
@@ -165,8 +163,7 @@ public final class Soak {
    * @param points of steps and megabytes, in order
    */
   static Phase fit(String phase, List<double[]> points) {
-    List<double[]> warm =
-        points.subList((int) Math.floor(WARM_UP * points.size()), points.size());
+    List<double[]> warm = points.subList((int) Math.floor(WARM_UP * points.size()), points.size());
     double n = warm.size();
     double meanX = warm.stream().mapToDouble(p -> p[0]).average().orElseThrow();
     double meanY = warm.stream().mapToDouble(p -> p[1]).average().orElseThrow();

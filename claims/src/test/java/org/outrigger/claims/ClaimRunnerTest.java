@@ -101,6 +101,25 @@ class ClaimRunnerTest {
   }
 
   @Test
+  void aMarginSmallerThanTheSpreadOfTheSeedsIsCalledClose() {
+    Inequality inequality = Inequality.above("ours", "theirs");
+    assertThat(inequality.words(run(new Made(9.5)).measured()))
+        .isEqualTo(
+            "ours > theirs: 10.5000 > 10.0000 (a close call: within one standard deviation over"
+                + " the seeds)");
+    assertThat(inequality.words(run(new Made(8.5)).measured())).contains("not >", "close call");
+    assertThat(inequality.words(run(new Made(20)).measured())).doesNotContain("close");
+  }
+
+  @Test
+  void aFolderThatCannotBeMadeIsAnErrorOfOneLine() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    assertThatThrownBy(() -> ClaimFiles.prepare(file.resolve("inside")))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessageContaining("cannot be made");
+  }
+
+  @Test
   void equalFiguresAreNotMore() {
     assertThat(Inequality.above("ours", "theirs").holds(run(new Made(9)).measured())).isFalse();
     assertThat(Inequality.atLeast("theirs", 10).holds(run(new Made(9)).measured())).isTrue();

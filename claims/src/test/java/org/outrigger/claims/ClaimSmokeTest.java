@@ -6,7 +6,9 @@ import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Every claim's code runs, at the smallest scale; whether the statement holds then means nothing. */
+/**
+ * Every claim's code runs, at the smallest scale; whether the statement holds then means nothing.
+ */
 class ClaimSmokeTest {
   static List<Claim> claims() {
     return ClaimRegistry.all();

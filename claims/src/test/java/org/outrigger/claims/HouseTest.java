@@ -79,8 +79,7 @@ class HouseTest {
         .that()
         .resideInAPackage(own)
         .should()
-        .dependOnClassesThat(
-            resideInAPackage(HOUSE).and(resideOutsideOfPackages(CORE, own)))
+        .dependOnClassesThat(resideInAPackage(HOUSE).and(resideOutsideOfPackages(CORE, own)))
         .allowEmptyShould(true)
         .check(CLASSES);
   }
@@ -168,8 +167,7 @@ class HouseTest {
         .allSatisfy(
             name ->
                 assertThat(
-                        Class.forName(name + ".package-info")
-                            .isAnnotationPresent(NullMarked.class))
+                        Class.forName(name + ".package-info").isAnnotationPresent(NullMarked.class))
                     .as(name)
                     .isTrue());
   }
@@ -193,23 +191,22 @@ class HouseTest {
         .dependOnClassesThat()
         .belongToAnyOf(ObjectInputStream.class, ObjectOutputStream.class)
         .check(CLASSES);
-    classes()
-        .should()
-        .notImplement(directly(Serializable.class))
-        .check(CLASSES.that(notEnums()));
+    classes().should().notImplement(directly(Serializable.class)).check(CLASSES.that(notEnums()));
   }
 
   private static DescribedPredicate<JavaClass> directly(Class<?> type) {
     return DescribedPredicate.describe(
-        type.getSimpleName() + " by its own word",
-        known -> known.getName().equals(type.getName()));
+        type.getSimpleName() + " by its own word", known -> known.getName().equals(type.getName()));
   }
 
   /** Enums and exceptions inherit it. */
   private static DescribedPredicate<JavaClass> notEnums() {
     return DescribedPredicate.describe(
         "no enum or exception",
-        type -> !type.isEnum() && !type.isAssignableTo(Enum.class) && !type.isAssignableTo(Throwable.class));
+        type ->
+            !type.isEnum()
+                && !type.isAssignableTo(Enum.class)
+                && !type.isAssignableTo(Throwable.class));
   }
 
   @Test

@@ -148,6 +148,9 @@ final class ClaimsCommand implements Runnable {
     @Override
     public Integer call() {
       List<Claim> claims = chosen();
+      if (out != null) {
+        ClaimFiles.prepare(out);
+      }
       device.apply();
       List<ClaimReport> reports = new ArrayList<>();
       int total = claims.stream().mapToInt(claim -> seedsOf(claim).size()).sum();
@@ -212,8 +215,7 @@ final class ClaimsCommand implements Runnable {
           + (names == null ? "--all" : names)
           + (seeds == null
               ? ""
-              : " --seeds "
-                  + seeds.stream().map(String::valueOf).collect(Collectors.joining(",")))
+              : " --seeds " + seeds.stream().map(String::valueOf).collect(Collectors.joining(",")))
           + " --scale "
           + scale.name().toLowerCase(Locale.ROOT)
           + (device.threads() == 0 ? "" : " --threads " + device.threads())

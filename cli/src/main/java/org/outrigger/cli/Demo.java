@@ -233,7 +233,8 @@ final class Demo {
           }
         };
     Trainer.of(model)
-        .settings(Trainer.Settings.defaults().withEpochs(scale.epochs).withBatchSize(64).withSeed(seed))
+        .settings(
+            Trainer.Settings.defaults().withEpochs(scale.epochs).withBatchSize(64).withSeed(seed))
         .optimiser(parameters -> new Sgd(parameters, Sgd.Settings.nesterov(0.05)))
         .listener(listener)
         .fit(data);
@@ -294,7 +295,8 @@ final class Demo {
     return all;
   }
 
-  private static Severity severity(Guard guard, Map<String, ? extends Dataset> views, int severity) {
+  private static Severity severity(
+      Guard guard, Map<String, ? extends Dataset> views, int severity) {
     EceAccumulator calibration = new EceAccumulator();
     Map<String, Double> accuracies = new LinkedHashMap<>();
     long rows = 0;
@@ -327,11 +329,6 @@ final class Demo {
     double mean =
         accuracies.values().stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
     return new Severity(
-        severity,
-        mean,
-        (double) flagged / rows,
-        probability / rows,
-        calibration.ece(),
-        accuracies);
+        severity, mean, (double) flagged / rows, probability / rows, calibration.ece(), accuracies);
   }
 }

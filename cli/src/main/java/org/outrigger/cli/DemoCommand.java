@@ -67,7 +67,8 @@ final class DemoCommand implements Runnable {
       Files.createDirectories(folder);
     } catch (IOException e) {
       throw new OutriggerException(
-          "The folder " + folder + " cannot be made: choose another with --out. " + e.getMessage(), e);
+          "The folder " + folder + " cannot be made: choose another with --out. " + e.getMessage(),
+          e);
     }
     Demo.Result result;
     try (Progress progress = new Progress("Demo", 100)) {

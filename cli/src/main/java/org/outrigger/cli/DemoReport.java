@@ -82,9 +82,7 @@ final class DemoReport {
               percent(each.ece())));
     }
     page.table(
-        "",
-        List.of("severity", "accuracy", "flagged unknown", "mean probability", "ECE"),
-        rows);
+        "", List.of("severity", "accuracy", "flagged unknown", "mean probability", "ECE"), rows);
   }
 
   private static Chart.Line line(

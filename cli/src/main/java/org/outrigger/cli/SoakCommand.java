@@ -58,8 +58,7 @@ final class SoakCommand implements Callable<Integer> {
                   (phase, done, megabytes) -> {
                     progress.to(phase.equals("training") ? done : steps + done);
                     if (!json) {
-                      out.printf(
-                          Locale.ROOT, "%s %d: %.1f MB resident%n", phase, done, megabytes);
+                      out.printf(Locale.ROOT, "%s %d: %.1f MB resident%n", phase, done, megabytes);
                       out.flush();
                     }
                   })

@@ -137,7 +137,8 @@ public final class KnnOnFrozenFeatures implements Claim {
       DetectionMetrics neighbours = metrics(knn, id.output(), ood.output());
       Tensor mean = train.features().mean(0).unsqueeze(0);
       Tensor deviation = train.features().std(new long[] {0}, false, true).add(new Scalar(1e-6));
-      try (NeuralModel probe = probe(standardised(train, mean, deviation), labels(train), seed, scale);
+      try (NeuralModel probe =
+              probe(standardised(train, mean, deviation), labels(train), seed, scale);
           Output idOutput = probe.predict(standardised(id, mean, deviation));
           Output oodOutput = probe.predict(standardised(ood, mean, deviation));
           Msp msp = new Msp();
@@ -151,10 +152,8 @@ public final class KnnOnFrozenFeatures implements Claim {
         figures.put("FPR95 KNN (ID positive)", neighbours.fprIdPositive());
         figures.put("FPR95 MSP (ID positive)", confidence.fprIdPositive());
         figures.put("FPR95 energy (ID positive)", evidence.fprIdPositive());
-        Tensor probabilities =
-            idOutput.logits().to(ScalarType.Double).softmax(1);
-        figures.put(
-            "ID accuracy of the probe", 1 - TopLabel.of(probabilities, labels(id)).error());
+        Tensor probabilities = idOutput.logits().to(ScalarType.Double).softmax(1);
+        figures.put("ID accuracy of the probe", 1 - TopLabel.of(probabilities, labels(id)).error());
         return figures;
       }
     }

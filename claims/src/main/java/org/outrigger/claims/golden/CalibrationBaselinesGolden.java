@@ -67,7 +67,8 @@ public final class CalibrationBaselinesGolden implements GoldenSuite {
         case "label_smoothing_ce" -> {
           double[] rows = new double[Math.toIntExact(labels.size(0))];
           for (int i = 0; i < rows.length; i++) {
-            rows[i] = smoothed(golden, logits.narrow(0, i, 1), labels.narrow(0, i, 1)).item_double();
+            rows[i] =
+                smoothed(golden, logits.narrow(0, i, 1), labels.narrow(0, i, 1)).item_double();
           }
           golden.expect(output, rows);
         }
@@ -95,8 +96,7 @@ public final class CalibrationBaselinesGolden implements GoldenSuite {
         case "temperature_nll" -> golden.expect(output, temperature);
         case "probs_temperature" ->
             golden.expect(
-                output,
-                TemperatureScaling.probabilities(golden.input("logits_test"), temperature));
+                output, TemperatureScaling.probabilities(golden.input("logits_test"), temperature));
         default -> later(golden, output);
       }
     }

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Methods;
@@ -93,11 +92,13 @@ public final class GoldenRunner {
 
   /** Runs every file below {@code folder}. */
   public Report runAll(Path folder) {
-    Map<Boolean, List<Result>> byWaiting =
-        files(folder).stream()
-            .map(this::run)
-            .collect(Collectors.partitioningBy(r -> r.outcome() == Outcome.WAITING));
-    return new Report(byWaiting.get(false), byWaiting.get(true));
+    List<Result> results = new ArrayList<>();
+    List<Result> waiting = new ArrayList<>();
+    for (Path file : files(folder)) {
+      Result result = run(file);
+      (result.outcome() == Outcome.WAITING ? waiting : results).add(result);
+    }
+    return new Report(results, waiting);
   }
 
   /** The slugs that can be checked. */

@@ -37,7 +37,7 @@ public final class SmallConvNet {
       List<Block> blocks, Layer pool, int features, int classes, long seed) {
     try (Rng rng = Rng.named(seed, "weights")) {
       Map<String, Layer> layers = new LinkedHashMap<>();
-      int in = (int) SmallImages.SHAPE[0];
+      int in = (int) SmallImages.shape()[0];
       for (int i = 0; i < blocks.size(); i++) {
         Block block = blocks.get(i);
         // The shift of the batch norm takes the place of the bias.
@@ -52,7 +52,7 @@ public final class SmallConvNet {
       layers.put("flatten", new Flatten());
       layers.put("fc", new Linear(features, classes, rng));
       return NeuralModel.of(
-          "small-conv-net", new Sequential(layers), "fc", SmallImages.SHAPE, List.of());
+          "small-conv-net", new Sequential(layers), "fc", SmallImages.shape(), List.of());
     }
   }
 }

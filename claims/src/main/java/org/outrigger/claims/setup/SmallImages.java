@@ -8,10 +8,14 @@ import org.outrigger.core.torch.Tensors;
 
 /** Images of 28 x 28 pixels at half the size, as the pilot runs used them. */
 public final class SmallImages {
-  /** The shape of one image. */
-  public static final long[] SHAPE = {1, 14, 14};
+  private static final int SIZE = 14;
 
   private SmallImages() {}
+
+  /** The shape of one image. */
+  public static long[] shape() {
+    return new long[] {1, SIZE, SIZE};
+  }
 
   /**
    * A random choice of images, each averaged over blocks of 2 x 2.

@@ -140,9 +140,7 @@ class GoldenRunnerTest {
     assertThat(report.results())
         .extracting(GoldenRunner.Result::slug)
         .containsExactly("never-heard-of");
-    assertThat(report.waiting())
-        .extracting(GoldenRunner.Result::slug)
-        .containsExactly("apg");
+    assertThat(report.waiting()).extracting(GoldenRunner.Result::slug).containsExactly("apg");
   }
 
   @Test
