@@ -13,7 +13,6 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Splits;
-import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.method.Methods;
@@ -169,7 +168,7 @@ final class DetectCompareCommand implements Runnable {
         toFit = reading.open(fit, classes.isEmpty() ? id.classNames() : classes, null, "train");
       } else {
         IndexedDataset rows =
-            id instanceof IndexedDataset indexed ? indexed : TensorDataset.copyOf(id);
+            Tables.inMemory(id, spec.commandLine().getErr());
         Splits halves =
             rows.labelled() ? rows.splitStratified(0.5, seed) : rows.split(0.5, seed);
         toFit = halves.first();

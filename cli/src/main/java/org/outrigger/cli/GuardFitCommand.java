@@ -1,19 +1,11 @@
 package org.outrigger.cli;
 
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Locale;
 import org.jspecify.annotations.Nullable;
-import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Dataset;
-import org.outrigger.core.data.Preprocessing;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.model.Model;
-import org.outrigger.evaluate.report.ReportPage;
-import org.outrigger.guard.AutoDetector;
-import org.outrigger.guard.Guard;
 import org.outrigger.guard.GuardBuilder;
-import org.outrigger.guard.GuardInfo;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -108,69 +100,17 @@ final class GuardFitCommand implements Runnable {
     AtomicFiles.check(out);
     device.apply();
     try (Model opened = model.open(file, device)) {
-      Preprocessing steps = reading.preprocessing();
       Dataset validation = reading.open(data, ModelArguments.classNames(opened), null);
       GuardBuilder builder =
-          Guard.of(opened).accept(accept).seed(seed).batchSize(batchSize).preprocessing(steps);
+          GuardFitting.builder(opened, reading.preprocessing(), accept, batchSize, seed);
       if (uncalibrated) {
         builder.calibrate(null);
       }
       if (train != null) {
         builder.fitDetectorsOn(reading.open(train, validation.classNames(), null, "train"));
       }
-      if (detector.strip().toLowerCase(Locale.ROOT).equals("auto")) {
-        try (Progress progress = new Progress("Choosing a detector", -1)) {
-          AutoDetector.Choice choice =
-              AutoDetector.choose(opened, validation, batchSize, seed, progress::say);
-          builder.detect(choice.detector()).selection(choice.reason());
-        }
-      } else {
-        builder.detect(detector);
-      }
-      try (Progress progress = new Progress("Fitting", validation.size());
-          Guard guard = builder.progress(progress::to).fit(validation)) {
-        guard.save(out);
-        progress.close();
-        print(guard.info());
-      }
+      new GuardFitting(spec.commandLine())
+          .fit(builder, opened, validation, detector, batchSize, seed, out);
     }
-  }
-
-  private void print(GuardInfo info) {
-    var to = spec.commandLine().getOut();
-    if (info.skipped() > 0) {
-      spec.commandLine()
-          .getErr()
-          .println(info.skipped() + " rows could not be read and were left out (--strict stops).");
-    }
-    if (info.selection() != null) {
-      to.println(info.selection());
-    }
-    if (info.metrics().containsKey("accuracy")) {
-      to.println("accuracy on held-out rows     " + percent(info, "accuracy"));
-      to.println(
-          "calibration error (ECE)       "
-              + percent(info, "eceBefore")
-              + (info.metrics().containsKey("eceAfter")
-                  ? " before, " + percent(info, "eceAfter") + " after calibration"
-                  : ""));
-    }
-    to.println(
-        "known inputs accepted         "
-            + ReportPage.percent(info.threshold().accepted())
-            + " (95 % interval "
-            + ReportPage.percent(info.threshold().lower())
-            + " to "
-            + ReportPage.percent(info.threshold().upper())
-            + ")");
-    to.println("guard                         " + out);
-  }
-
-  private static String percent(GuardInfo info, String metric) {
-    Double value = info.metrics().get(metric);
-    if (value == null) {
-      throw new OutriggerException("The guard has no figure " + metric + ".");
-    }
-    return ReportPage.percent(value);
   }
 }

@@ -41,8 +41,10 @@ final class GuardInfoCommand implements Runnable {
       out.println("classes      " + String.join(", ", info.classNames()));
       out.println(
           "detectors    "
-              + info.detectors().stream().map(Object::toString).collect(Collectors.joining(", ")));
-      out.println("calibrator   " + (info.calibrator() == null ? "none" : info.calibrator()));
+              + info.detectors().stream()
+                  .map(GuardInfoCommand::method)
+                  .collect(Collectors.joining(", ")));
+      out.println("calibrator   " + (info.calibrator() == null ? "none" : method(info.calibrator())));
       if (info.selection() != null) {
         out.println("chosen       " + info.selection());
       }
@@ -63,7 +65,18 @@ final class GuardInfoCommand implements Runnable {
               + " rows, SHA-256 "
               + info.dataSha256());
       out.println("created      " + info.created());
-      out.println("versions     " + info.versions());
+      out.println(
+          "versions     "
+              + info.versions().entrySet().stream()
+                  .map(version -> version.getKey() + " " + version.getValue())
+                  .collect(Collectors.joining(", ")));
     }
+  }
+
+  /** A method as --detector takes it: its name and settings. */
+  private static String method(GuardInfo.Part part) {
+    return part.settings().entrySet().stream()
+        .map(setting -> ":" + setting.getKey() + "=" + setting.getValue())
+        .collect(Collectors.joining("", part.slug(), ""));
   }
 }

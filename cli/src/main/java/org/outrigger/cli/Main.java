@@ -1,13 +1,16 @@
 package org.outrigger.cli;
 
 import java.io.PrintWriter;
+import java.util.List;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.Bundle;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command line. */
 @Command(
@@ -18,6 +21,7 @@ import picocli.CommandLine.ScopeType;
     subcommands = {
       DemoCommand.class,
       InspectCommand.class,
+      TrainCommand.class,
       GuardCommand.class,
       DetectCommand.class,
       DatasetsCommand.class,
@@ -66,6 +70,7 @@ public final class Main implements Runnable {
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setUsageHelpAutoWidth(true);
     line.setExecutionExceptionHandler(Main::failed);
+    line.setParameterExceptionHandler(Main::misused);
     line.getSubcommands().values().forEach(Main::inherit);
     return line;
   }
@@ -73,6 +78,26 @@ public final class Main implements Runnable {
   private static void inherit(CommandLine line) {
     line.getCommandSpec().exitCodeOnInvalidInput(ExitCode.USER);
     line.getSubcommands().values().forEach(Main::inherit);
+  }
+
+  /** One line, not the whole usage: what is wrong, the nearest option, where help is. */
+  private static int misused(ParameterException error, String[] arguments) {
+    CommandLine line = error.getCommandLine();
+    String problem = String.valueOf(error.getMessage()).lines().findFirst().orElse("").strip();
+    List<String> near =
+        error instanceof UnmatchedArgumentException unmatched
+            ? unmatched.getSuggestions()
+            : List.of();
+    line.getErr()
+        .println(
+            "outrigger: "
+                + problem
+                + (problem.endsWith(".") ? "" : ".")
+                + (near.isEmpty() ? "" : " Did you mean " + String.join(" or ", near) + "?")
+                + " See '"
+                + line.getCommandSpec().qualifiedName(" ")
+                + " --help'.");
+    return ExitCode.USER;
   }
 
   private static int failed(Exception error, CommandLine line, CommandLine.ParseResult parsed) {

@@ -24,6 +24,9 @@ import org.outrigger.detect.Detector;
  * data: half of it to fit candidates on, half to make unknown inputs from.
  */
 public final class AutoDetector {
+  /** The fewest validation rows it can choose from. */
+  public static final int LEAST_ROWS = 20;
+
   private static final int SAMPLE = 2000;
 
   private AutoDetector() {}
@@ -45,11 +48,13 @@ public final class AutoDetector {
       Model model, Dataset validation, int batchSize, long seed, Consumer<String> progress) {
     try (TensorDataset rows = sample(validation, seed)) {
       int n = Math.toIntExact(rows.size());
-      if (n < 20) {
+      if (n < LEAST_ROWS) {
         throw new OutriggerException(
             "Too few validation rows ("
                 + n
-                + ") to choose a detector by itself: name one, or give at least 20.");
+                + ") to choose a detector by itself: name one, or give at least "
+                + LEAST_ROWS
+                + ".");
       }
       int[] first = java.util.stream.IntStream.range(0, n / 2).toArray();
       int[] second = java.util.stream.IntStream.range(n / 2, n).toArray();
