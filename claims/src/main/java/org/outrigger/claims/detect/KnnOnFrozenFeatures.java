@@ -92,6 +92,14 @@ public final class KnnOnFrozenFeatures implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "Ten seeds, 0 to 9: AUROC KNN 0.998 ± 0.001, MSP 0.742 ± 0.038, energy 0.580 ± 0.071. 100"
+        + " instead of 400 steps of the probe, seeds 0 to 2: MSP 0.711 ± 0.087. KNN was above both"
+        + " in every run; what fails is the bound on MSP, taken from a pilot of two seeds (0.691"
+        + " and 0.487) whose probe reached an accuracy of 0.94, where this one reaches 0.90.";
+  }
+
+  @Override
   public Map<String, Double> run(long seed, Scale scale) {
     try (TensorDataset fashion =
             SmallImages.half(FashionMnist::train, scale.pick(6000, 300), seed);
