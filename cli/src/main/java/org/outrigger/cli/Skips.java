@@ -14,11 +14,14 @@ final class Skips {
     if (skipped.isEmpty()) {
       return;
     }
+    boolean one = skipped.size() == 1;
     err.println(
         skipped.size()
-            + " rows of "
+            + (one ? " row of " : " rows of ")
             + data
-            + " could not be read and were left out (--strict stops):");
+            + " could not be read and "
+            + (one ? "was" : "were")
+            + " left out (--strict stops):");
     skipped.stream()
         .limit(SHOWN)
         .forEach(each -> err.println("  " + each.id() + ": " + each.reason()));

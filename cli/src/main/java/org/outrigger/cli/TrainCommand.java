@@ -30,10 +30,12 @@ import org.outrigger.core.optim.TrainingListener;
 import org.outrigger.core.zoo.Zoo;
 import org.outrigger.evaluate.report.ReportPage;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** Trains a classifier. */
 @Command(
@@ -57,7 +59,26 @@ final class TrainCommand implements Runnable {
   private enum Augment {
     NONE,
     CROP,
-    CROP_AND_FLIP
+    CROP_AND_FLIP;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+  }
+
+  /** Reads an {@link Augment} as it is written on command lines. */
+  static final class AugmentConverter implements ITypeConverter<Augment> {
+    @Override
+    public Augment convert(String text) {
+      return Arrays.stream(Augment.values())
+          .filter(value -> value.toString().equals(text.toLowerCase(Locale.ROOT)))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new TypeConversionException(
+                      "'" + text + "' is none of " + List.of(Augment.values())));
+    }
   }
 
   @Spec private CommandSpec spec;
@@ -132,6 +153,7 @@ final class TrainCommand implements Runnable {
   @Option(
       names = "--augment",
       paramLabel = "HOW",
+      converter = AugmentConverter.class,
       defaultValue = "none",
       description = "none, crop or crop-and-flip (of images); ${DEFAULT-VALUE} by default.")
   private Augment augment;
