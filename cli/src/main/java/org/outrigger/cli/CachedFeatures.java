@@ -148,7 +148,11 @@ final class CachedFeatures implements Outputs {
     }
     if (bias.size(0) != weight.size(0)) {
       throw new OutriggerException(
-          file + ": 'weight' is of " + weight.size(0) + " classes, 'bias' of " + bias.size(0)
+          file
+              + ": 'weight' is of "
+              + weight.size(0)
+              + " classes, 'bias' of "
+              + bias.size(0)
               + ".");
     }
     return new LinearHead(weight, bias);
@@ -173,9 +177,7 @@ final class CachedFeatures implements Outputs {
   }
 
   private static @Nullable LinearHead keep(@Nullable LinearHead head) {
-    return head == null
-        ? null
-        : new LinearHead(Scopes.own(head.weight()), Scopes.own(head.bias()));
+    return head == null ? null : new LinearHead(Scopes.own(head.weight()), Scopes.own(head.bias()));
   }
 
   /** These rows alone; the caller closes it. */

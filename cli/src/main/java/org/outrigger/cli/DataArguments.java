@@ -113,8 +113,7 @@ final class DataArguments {
    *
    * @param part which part of an embedded data set is meant where none is named
    */
-  Dataset open(
-      Path data, List<String> classNames, @Nullable Preprocessing saved, String part) {
+  Dataset open(Path data, List<String> classNames, @Nullable Preprocessing saved, String part) {
     Preprocessing own = preprocessing();
     Preprocessing steps = own == null ? saved : own;
     List<String> classes = names.isEmpty() ? classNames : names;

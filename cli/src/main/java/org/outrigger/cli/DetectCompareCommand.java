@@ -167,10 +167,8 @@ final class DetectCompareCommand implements Runnable {
       if (fit != null) {
         toFit = reading.open(fit, classes.isEmpty() ? id.classNames() : classes, null, "train");
       } else {
-        IndexedDataset rows =
-            Tables.inMemory(id, spec.commandLine().getErr());
-        Splits halves =
-            rows.labelled() ? rows.splitStratified(0.5, seed) : rows.split(0.5, seed);
+        IndexedDataset rows = Tables.inMemory(id, spec.commandLine().getErr());
+        Splits halves = rows.labelled() ? rows.splitStratified(0.5, seed) : rows.split(0.5, seed);
         toFit = halves.first();
         id = halves.second();
       }
@@ -195,11 +193,7 @@ final class DetectCompareCommand implements Runnable {
   }
 
   private Part record(
-      Model opened,
-      Dataset data,
-      List<Detector> detectors,
-      Progress progress,
-      List<Part> before) {
+      Model opened, Dataset data, List<Detector> detectors, Progress progress, List<Part> before) {
     long done = before.stream().mapToLong(part -> part.outputs().size()).sum();
     RecordedOutputs outputs =
         DetectorComparison.record(

@@ -44,7 +44,8 @@ final class GuardInfoCommand implements Runnable {
               + info.detectors().stream()
                   .map(GuardInfoCommand::method)
                   .collect(Collectors.joining(", ")));
-      out.println("calibrator   " + (info.calibrator() == null ? "none" : method(info.calibrator())));
+      out.println(
+          "calibrator   " + (info.calibrator() == null ? "none" : method(info.calibrator())));
       if (info.selection() != null) {
         out.println("chosen       " + info.selection());
       }

@@ -259,8 +259,8 @@ final class TrainCommand implements Runnable {
       throw new OutriggerException("--resume needs --checkpoint: name the file to continue from.");
     }
     if (device.name().startsWith("cuda")) {
-      throw new OutriggerException("Training runs on the CPU: leave --device " + device.name()
-          + " out.");
+      throw new OutriggerException(
+          "Training runs on the CPU: leave --device " + device.name() + " out.");
     }
     if (from != null && architecture != null) {
       throw new OutriggerException("Give either --from or --arch: a model's file says what it is.");
@@ -279,8 +279,7 @@ final class TrainCommand implements Runnable {
   /** Opens labelled data, tables in memory, and says what could not be read. */
   private IndexedDataset rows(Path path, List<String> classNames, String part) {
     IndexedDataset rows =
-        Tables.inMemory(
-            reading.open(path, classNames, null, part), spec.commandLine().getErr());
+        Tables.inMemory(reading.open(path, classNames, null, part), spec.commandLine().getErr());
     if (!rows.labelled()) {
       throw new OutriggerException(
           rows.name()
@@ -324,8 +323,11 @@ final class TrainCommand implements Runnable {
     IndexedDataset train = all;
     IndexedDataset held;
     if (validation != null) {
-      held = rows(validation, model.classNames().isEmpty() ? all.classNames() : model.classNames(),
-          "test");
+      held =
+          rows(
+              validation,
+              model.classNames().isEmpty() ? all.classNames() : model.classNames(),
+              "test");
     } else {
       Splits parts = all.splitStratified(0.9, seed);
       train = parts.first();
@@ -337,8 +339,7 @@ final class TrainCommand implements Runnable {
     IndexedDataset strange =
         outliers == null
             ? null
-            : Tables.inMemory(
-                    reading.open(outliers, List.of(), null), spec.commandLine().getErr())
+            : Tables.inMemory(reading.open(outliers, List.of(), null), spec.commandLine().getErr())
                 .asUnknown();
     TrainingListener.Report report = train(model, train, held, strange, recipe);
     double accuracy = accuracy(model, held);
@@ -483,7 +484,10 @@ final class TrainCommand implements Runnable {
       to.println("best epoch            " + (report.bestEpoch() + 1) + ", whose weights are kept");
     }
     to.println(
-        "validation accuracy   " + ReportPage.percent(accuracy) + " (" + measured
+        "validation accuracy   "
+            + ReportPage.percent(accuracy)
+            + " ("
+            + measured
             + (validation == null ? ", held out)" : ")"));
     to.println("model                 " + out);
   }

@@ -42,8 +42,16 @@ class BadInputTest {
     Path rows = folder.resolve("rows.csv");
     Files.writeString(rows, "x1,x2,x3,x4\n5.1,3.5,1.4,0.2\nNaN,3.5,1.4,0.2\n4.9,3,1.4,0.2\n");
     Path verdicts = folder.resolve("out.csv");
-    Shell.run("guard", "check", "--strict", "--guard", Samples.FLOWER_GUARD, "--data", rows,
-            "--out", verdicts)
+    Shell.run(
+            "guard",
+            "check",
+            "--strict",
+            "--guard",
+            Samples.FLOWER_GUARD,
+            "--data",
+            rows,
+            "--out",
+            verdicts)
         .refused("rows.csv", "strict");
     nothingWritten();
     Shell.Result result = check(Samples.FLOWER_GUARD, rows, verdicts);
@@ -92,8 +100,8 @@ class BadInputTest {
     Files.write(rows, lines);
     fit(Samples.FLOWER_MODEL, rows, out(), "--label", "label", "--detector", "energy")
         .refused("same label", "at least two classes");
-    Shell.run("train", "--data", rows, "--label", "label", "--out",
-            folder.resolve("out.safetensors"))
+    Shell.run(
+            "train", "--data", rows, "--label", "label", "--out", folder.resolve("out.safetensors"))
         .refused("one class", "at least two");
     nothingWritten();
   }
@@ -159,20 +167,37 @@ class BadInputTest {
       assumeTrue(!parent.startsWith("/proc") || Files.isDirectory(parent));
       Path verdicts = parent.resolve("v.csv");
       check(Samples.FLOWER_GUARD, Samples.FLOWERS, verdicts).refused("v.csv", "written");
-      fit(Samples.FLOWER_MODEL, Samples.FLOWERS, parent.resolve("g"), "--label", "label",
-              "--detector", "energy")
+      fit(
+              Samples.FLOWER_MODEL,
+              Samples.FLOWERS,
+              parent.resolve("g"),
+              "--label",
+              "label",
+              "--detector",
+              "energy")
           .refused("written");
       Shell.run("train", "--data", "iris", "--epochs", 1, "--out", parent.resolve("m.safetensors"))
           .refused("written");
-      Shell.run("guard", "evaluate", "--guard", Samples.FLOWER_GUARD, "--id", Samples.FLOWERS,
-              "--label", "label", "--report", parent.resolve("r.html"))
+      Shell.run(
+              "guard",
+              "evaluate",
+              "--guard",
+              Samples.FLOWER_GUARD,
+              "--id",
+              Samples.FLOWERS,
+              "--label",
+              "label",
+              "--report",
+              parent.resolve("r.html"))
           .refused("written");
     }
     assertThat(Files.readString(file)).isEqualTo("mine");
     assertThat(Shell.names(folder)).containsExactly("file");
   }
 
-  /** A disk of a few pages; only root may mount one, elsewhere the test of AtomicFiles stands in. */
+  /**
+   * A disk of a few pages; only root may mount one, elsewhere the test of AtomicFiles stands in.
+   */
   @Test
   void aFullDiskLeavesNothingBehind() throws IOException, InterruptedException {
     Path disk = Files.createDirectory(folder.resolve("disk"));
@@ -180,8 +205,14 @@ class BadInputTest {
         start("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk.toString()) == 0,
         "needs the right to mount");
     try {
-      fit(Samples.FLOWER_MODEL, Samples.FLOWERS, disk.resolve("g"), "--label", "label",
-              "--detector", "knn:k=5")
+      fit(
+              Samples.FLOWER_MODEL,
+              Samples.FLOWERS,
+              disk.resolve("g"),
+              "--label",
+              "label",
+              "--detector",
+              "knn:k=5")
           .refused("the disk is full", "Free some space");
       check(Samples.FLOWER_GUARD, Samples.FLOWERS, disk.resolve("v.csv"))
           .refused("the disk is full", "Free some space");

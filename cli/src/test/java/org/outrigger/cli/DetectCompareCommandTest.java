@@ -29,9 +29,22 @@ class DetectCompareCommandTest {
   void detectorsAreComparedOnAModelAndDataWithAReport() throws IOException {
     Path report = folder.resolve("r.html");
     Shell.Result result =
-        Shell.run("detect", "compare", "--model", Samples.CLOTHES_MODEL, "--id", Samples.CLOTHES,
-                "--ood", "mnist", "mnist:train", "--limit", 80, "--detectors",
-                "energy,knn:k=5,odin,mahalanobis", "--report", report)
+        Shell.run(
+                "detect",
+                "compare",
+                "--model",
+                Samples.CLOTHES_MODEL,
+                "--id",
+                Samples.CLOTHES,
+                "--ood",
+                "mnist",
+                "mnist:train",
+                "--limit",
+                80,
+                "--detectors",
+                "energy,knn:k=5,odin,mahalanobis",
+                "--report",
+                report)
             .worked();
     assertThat(result.out())
         .contains("AUROC MNIST test", "mean AUROC", "energy", "knn", "odin", "mahalanobis");
@@ -41,8 +54,18 @@ class DetectCompareCommandTest {
   @Test
   void detectorsThatCannotBeUsedAreLeftOutWithTheReason() {
     Shell.Result result =
-        Shell.run("detect", "compare", "--model", Samples.FLOWER_MODEL, "--id", Samples.FLOWERS,
-                "--label", "label", "--ood", Samples.FLOWERS, "--json")
+        Shell.run(
+                "detect",
+                "compare",
+                "--model",
+                Samples.FLOWER_MODEL,
+                "--id",
+                Samples.FLOWERS,
+                "--label",
+                "label",
+                "--ood",
+                Samples.FLOWERS,
+                "--json")
             .worked();
     Map<String, Object> json = Json.object("comparison", result.out());
     assertThat((List<?>) json.get("detectors")).hasSizeGreaterThan(15);
@@ -55,13 +78,25 @@ class DetectCompareCommandTest {
     Path test = write("test.npz", 0, 2, false, false);
     Path far = write("far.safetensors", 8, 3, false, false);
     Shell.Result result =
-        Shell.run("detect", "compare", "--fit-features", train, "--id-features", test,
-                "--ood-features", far, "--detectors", "mahalanobis,knn:k=3,energy,odin", "--json")
+        Shell.run(
+                "detect",
+                "compare",
+                "--fit-features",
+                train,
+                "--id-features",
+                test,
+                "--ood-features",
+                far,
+                "--detectors",
+                "mahalanobis,knn:k=3,energy,odin",
+                "--json")
             .worked();
     Map<String, Object> json = Json.object("comparison", result.out());
     @SuppressWarnings("unchecked")
     List<Map<String, Object>> rows = (List<Map<String, Object>>) json.get("detectors");
-    assertThat(rows).extracting(row -> row.get("detector")).contains("mahalanobis", "knn", "energy");
+    assertThat(rows)
+        .extracting(row -> row.get("detector"))
+        .contains("mahalanobis", "knn", "energy");
     assertThat(rows)
         .filteredOn(row -> "mahalanobis".equals(row.get("detector")))
         .allSatisfy(row -> assertThat((Double) row.get("meanAuroc")).isGreaterThan(0.99));
@@ -73,8 +108,15 @@ class DetectCompareCommandTest {
     Path test = write("test.npz", 0, 2, true, true);
     Path far = write("far.npz", 8, 3, false, true);
     assertThat(
-            Shell.run("detect", "compare", "--id-features", test, "--ood-features", far,
-                    "--detectors", "mahalanobis,msp")
+            Shell.run(
+                    "detect",
+                    "compare",
+                    "--id-features",
+                    test,
+                    "--ood-features",
+                    far,
+                    "--detectors",
+                    "mahalanobis,msp")
                 .worked()
                 .out())
         .contains("mahalanobis", "msp", "AUROC far.npz");
@@ -92,10 +134,24 @@ class DetectCompareCommandTest {
     Shell.run("detect", "compare", "--id-features", fine, "--ood", "mnist", "--ood-features", fine)
         .refused("not both");
     Shell.run("detect", "compare").refused("--model, --id and --ood");
-    Shell.run("detect", "compare", "--id-features", fine, "--ood-features", fine, "--detectors",
+    Shell.run(
+            "detect",
+            "compare",
+            "--id-features",
+            fine,
+            "--ood-features",
+            fine,
+            "--detectors",
             "energi")
         .refused("Did you mean energy");
-    Shell.run("detect", "compare", "--id-features", fine, "--ood-features", fine, "--detectors",
+    Shell.run(
+            "detect",
+            "compare",
+            "--id-features",
+            fine,
+            "--ood-features",
+            fine,
+            "--detectors",
             "odin")
         .refused("No detector could be used");
   }

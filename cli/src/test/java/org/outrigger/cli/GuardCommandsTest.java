@@ -24,8 +24,17 @@ class GuardCommandsTest {
   void everyRowGetsAVerdictInEveryFormat(String format) throws SQLException {
     Path verdicts = folder.resolve("v." + format);
     Shell.Result result =
-        Shell.run("guard", "check", "--guard", Samples.FLOWER_GUARD, "--data", Samples.FLOWERS,
-                "--label", "label", "--out", verdicts)
+        Shell.run(
+                "guard",
+                "check",
+                "--guard",
+                Samples.FLOWER_GUARD,
+                "--data",
+                Samples.FLOWERS,
+                "--label",
+                "label",
+                "--out",
+                verdicts)
             .worked();
     assertThat(result.out()).contains("150 rows judged", "0 could not be read");
     try (var connection = DriverManager.getConnection("jdbc:duckdb:");
@@ -51,8 +60,17 @@ class GuardCommandsTest {
     Path rows = folder.resolve("rows.csv");
     Files.writeString(rows, "x1,x2,x3,x4,order_id\n5.1,3.5,1.4,0.2,A-7\n900,-50,3,800,B-1\n");
     Path verdicts = folder.resolve("v.csv");
-    Shell.run("guard", "check", "--guard", Samples.FLOWER_GUARD, "--data", rows, "--id-column",
-            "order_id", "--out", verdicts)
+    Shell.run(
+            "guard",
+            "check",
+            "--guard",
+            Samples.FLOWER_GUARD,
+            "--data",
+            rows,
+            "--id-column",
+            "order_id",
+            "--out",
+            verdicts)
         .worked();
     List<String> lines = Files.readAllLines(verdicts);
     assertThat(lines).hasSize(3);
@@ -64,21 +82,40 @@ class GuardCommandsTest {
   void anImageFolderIsFittedJudgedAndMeasured() throws IOException {
     Path guard = folder.resolve("clothes.guard");
     Shell.Result fit =
-        Shell.run("guard", "fit", "--model", Samples.CLOTHES_MODEL, "--data", Samples.CLOTHES,
-                "--out", guard)
+        Shell.run(
+                "guard",
+                "fit",
+                "--model",
+                Samples.CLOTHES_MODEL,
+                "--data",
+                Samples.CLOTHES,
+                "--out",
+                guard)
             .worked();
     assertThat(fit.out()).contains("chosen", "calibration error", "known inputs accepted");
 
     Path verdicts = folder.resolve("v.csv");
-    Shell.run("guard", "check", "--guard", guard, "--data", "mnist", "--limit", 50, "--out",
-            verdicts)
+    Shell.run(
+            "guard", "check", "--guard", guard, "--data", "mnist", "--limit", 50, "--out", verdicts)
         .worked();
     assertThat(Files.readAllLines(verdicts)).hasSize(51);
 
     Path report = folder.resolve("r.html");
     Shell.Result evaluate =
-        Shell.run("guard", "evaluate", "--guard", guard, "--id", "fashion-mnist:train", "--ood",
-                "mnist", "mnist:train", "--limit", 100, "--report", report)
+        Shell.run(
+                "guard",
+                "evaluate",
+                "--guard",
+                guard,
+                "--id",
+                "fashion-mnist:train",
+                "--ood",
+                "mnist",
+                "mnist:train",
+                "--limit",
+                100,
+                "--report",
+                report)
             .worked();
     assertThat(evaluate.out()).contains("accuracy", "MNIST test", "MNIST train", "Report: ");
     assertThat(Files.readString(report)).contains("<html", "MNIST test", "</html>");
@@ -94,8 +131,19 @@ class GuardCommandsTest {
 
   private Map<String, Object> evaluate(String known) {
     Path guard = folder.resolve("named.guard");
-    Shell.run("guard", "fit", "--model", Samples.CLOTHES_MODEL, "--data", "fashion-mnist",
-            "--limit", 160, "--detector", "energy", "--out", guard)
+    Shell.run(
+            "guard",
+            "fit",
+            "--model",
+            Samples.CLOTHES_MODEL,
+            "--data",
+            "fashion-mnist",
+            "--limit",
+            160,
+            "--detector",
+            "energy",
+            "--out",
+            guard)
         .worked();
     Shell.Result result =
         Shell.run("guard", "evaluate", "--guard", guard, "--id", known, "--limit", 160, "--json")
@@ -111,7 +159,8 @@ class GuardCommandsTest {
   @Test
   void infoSaysWhereAGuardComesFrom() {
     assertThat(Shell.run("guard", "info", Samples.FLOWER_GUARD).worked().out())
-        .contains("energy:temperature=1", "knn:", "k=5", "threshold", "iris.csv, 150 rows", "SHA-256");
+        .contains(
+            "energy:temperature=1", "knn:", "k=5", "threshold", "iris.csv, 150 rows", "SHA-256");
     assertThat(
             Json.object(
                 "info", Shell.run("guard", "info", "--json", Samples.FLOWER_GUARD).worked().out()))
@@ -122,9 +171,22 @@ class GuardCommandsTest {
   void aGuardIsReplacedWhole() throws IOException {
     Path guard = folder.resolve("g");
     for (String detector : List.of("energy", "msp")) {
-      Shell.run("guard", "fit", "--model", Samples.FLOWER_MODEL, "--data", Samples.FLOWERS,
-              "--label", "label", "--detector", detector, "--accept", 0.9, "--no-calibration",
-              "--out", guard)
+      Shell.run(
+              "guard",
+              "fit",
+              "--model",
+              Samples.FLOWER_MODEL,
+              "--data",
+              Samples.FLOWERS,
+              "--label",
+              "label",
+              "--detector",
+              detector,
+              "--accept",
+              0.9,
+              "--no-calibration",
+              "--out",
+              guard)
           .worked();
     }
     assertThat(Shell.run("guard", "info", guard).out()).contains("msp").contains("none");

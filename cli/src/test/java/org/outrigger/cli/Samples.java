@@ -37,15 +37,54 @@ final class Samples {
       CLOTHES = ROOT.resolve("clothes");
       CLOTHES_MODEL = ROOT.resolve("clothes.safetensors");
       Shell.run("datasets", "export", "iris", "--out", FLOWERS).worked();
-      Shell.run("train", "--data", FLOWERS, "--label", "label", "--epochs", 40, "--lr", 0.01,
-              "--arch-setting", "hidden=16", "--batch-size", 32, "--out", FLOWER_MODEL)
+      Shell.run(
+              "train",
+              "--data",
+              FLOWERS,
+              "--label",
+              "label",
+              "--epochs",
+              40,
+              "--lr",
+              0.01,
+              "--arch-setting",
+              "hidden=16",
+              "--batch-size",
+              32,
+              "--out",
+              FLOWER_MODEL)
           .worked();
-      Shell.run("guard", "fit", "--model", FLOWER_MODEL, "--data", FLOWERS, "--label", "label",
-              "--detector", "energy,knn:k=5", "--out", FLOWER_GUARD)
+      Shell.run(
+              "guard",
+              "fit",
+              "--model",
+              FLOWER_MODEL,
+              "--data",
+              FLOWERS,
+              "--label",
+              "label",
+              "--detector",
+              "energy,knn:k=5",
+              "--out",
+              FLOWER_GUARD)
           .worked();
       Shell.run("datasets", "export", "fashion-mnist", "--limit", 160, "--out", CLOTHES).worked();
-      Shell.run("train", "--data", "fashion-mnist", "--limit", 320, "--arch", "lenet", "--epochs",
-              4, "--optimiser", "adam", "--batch-size", 32, "--out", CLOTHES_MODEL)
+      Shell.run(
+              "train",
+              "--data",
+              "fashion-mnist",
+              "--limit",
+              320,
+              "--arch",
+              "lenet",
+              "--epochs",
+              4,
+              "--optimiser",
+              "adam",
+              "--batch-size",
+              32,
+              "--out",
+              CLOTHES_MODEL)
           .worked();
     } catch (IOException e) {
       throw new UncheckedIOException(e);

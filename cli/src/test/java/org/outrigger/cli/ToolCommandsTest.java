@@ -31,8 +31,7 @@ class ToolCommandsTest {
         .contains("Conv2d", "energy");
     assertThat(
             Json.object(
-                "inspection",
-                Shell.run("inspect", "--json", Samples.CLOTHES_MODEL).worked().out()))
+                "inspection", Shell.run("inspect", "--json", Samples.CLOTHES_MODEL).worked().out()))
         .isNotEmpty();
   }
 

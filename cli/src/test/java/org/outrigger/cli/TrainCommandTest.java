@@ -65,8 +65,17 @@ class TrainCommandTest {
   @Test
   void aResumedRunEndsWhereAnUninterruptedOneDoes() throws IOException {
     Path model = folder.resolve("m.safetensors");
-    Object[] run = {"--data", "iris", "--schedule", "constant", "--checkpoint",
-      folder.resolve("c"), "--resume", "--epochs", 4};
+    Object[] run = {
+      "--data",
+      "iris",
+      "--schedule",
+      "constant",
+      "--checkpoint",
+      folder.resolve("c"),
+      "--resume",
+      "--epochs",
+      4
+    };
     train(run).worked();
     byte[] whole = Files.readAllBytes(model);
     Files.delete(folder.resolve("c"));
@@ -81,8 +90,13 @@ class TrainCommandTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "standard", "logit-norm:tau=0.1", "vos:queue=8", "cider:embedding=8",
-        "outlier-exposure", "energy-fine-tuning", "entropic-open-set"
+        "standard",
+        "logit-norm:tau=0.1",
+        "vos:queue=8",
+        "cider:embedding=8",
+        "outlier-exposure",
+        "energy-fine-tuning",
+        "entropic-open-set"
       })
   void everyRecipeGivesAModelThatClassifies(String recipe) {
     List<String> words =
@@ -102,9 +116,30 @@ class TrainCommandTest {
   void imagesAreAugmentedAndAveragedAndAGuardIsFitted() {
     Path guard = folder.resolve("g");
     Shell.Result result =
-        train("--data", Samples.CLOTHES, "--arch", "lenet", "--epochs", 2, "--augment",
-                "crop-and-flip", "--ema", 0.9, "--clip", 1, "--warm-up", 1, "--optimiser", "adamw",
-                "--validation", "fashion-mnist", "--limit", 100, "--guard", guard, "--detector",
+        train(
+                "--data",
+                Samples.CLOTHES,
+                "--arch",
+                "lenet",
+                "--epochs",
+                2,
+                "--augment",
+                "crop-and-flip",
+                "--ema",
+                0.9,
+                "--clip",
+                1,
+                "--warm-up",
+                1,
+                "--optimiser",
+                "adamw",
+                "--validation",
+                "fashion-mnist",
+                "--limit",
+                100,
+                "--guard",
+                guard,
+                "--detector",
                 "energy")
             .worked();
     assertThat(result.out()).contains("validation accuracy", "m.safetensors", "calibration error");
@@ -113,20 +148,36 @@ class TrainCommandTest {
 
   @Test
   void patienceKeepsTheBestWeights() {
-    assertThat(
-            train("--data", "iris", "--epochs", 60, "--lr", 0.1, "--patience", 2).worked().out())
+    assertThat(train("--data", "iris", "--epochs", 60, "--lr", 0.1, "--patience", 2).worked().out())
         .contains("best epoch");
   }
 
   @Test
   void aModelIsTrainedOn() {
     assertThat(
-            train("--from", Samples.FLOWER_MODEL, "--data", Samples.FLOWERS, "--label", "label",
-                    "--epochs", 1, "--lr", 1e-6)
+            train(
+                    "--from",
+                    Samples.FLOWER_MODEL,
+                    "--data",
+                    Samples.FLOWERS,
+                    "--label",
+                    "label",
+                    "--epochs",
+                    1,
+                    "--lr",
+                    1e-6)
                 .worked()
                 .out())
         .contains("validation accuracy");
-    Shell.run("train", "--from", Samples.FLOWER_MODEL, "--arch", "mlp", "--data", "iris", "--out",
+    Shell.run(
+            "train",
+            "--from",
+            Samples.FLOWER_MODEL,
+            "--arch",
+            "mlp",
+            "--data",
+            "iris",
+            "--out",
             folder.resolve("x.safetensors"))
         .refused("either --from or --arch");
   }

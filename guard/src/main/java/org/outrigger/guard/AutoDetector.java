@@ -20,8 +20,8 @@ import org.outrigger.detect.AutoSelect;
 import org.outrigger.detect.Detector;
 
 /**
- * Chooses a guard's detector by the rule of {@link AutoSelect}, on a seeded sample of the validation
- * data: half of it to fit candidates on, half to make unknown inputs from.
+ * Chooses a guard's detector by the rule of {@link AutoSelect}, on a seeded sample of the
+ * validation data: half of it to fit candidates on, half to make unknown inputs from.
  */
 public final class AutoDetector {
   /** The fewest validation rows it can choose from. */
@@ -73,8 +73,7 @@ public final class AutoDetector {
                 model, AutoSelect.candidates(), fit, held, new AutoSelect.Settings(0.01, seed));
         String slug = choice.detector().card().slug();
         choice.detector().close();
-        return new Choice(
-            Methods.create(Detector.class, slug, Map.of()), reason(slug, choice));
+        return new Choice(Methods.create(Detector.class, slug, Map.of()), reason(slug, choice));
       }
     }
   }
