@@ -74,7 +74,9 @@ public final class GuardReport {
           new ReportPage.Figure(
               "Unknown inputs flagged",
               percent(flagged),
-              "mean over " + evaluation.unknown().size() + " kinds"));
+              evaluation.unknown().size() == 1
+                  ? "of " + evaluation.unknown().get(0).name()
+                  : "mean over " + evaluation.unknown().size() + " kinds"));
     }
     if (predictions != null) {
       figures.add(
@@ -380,7 +382,11 @@ public final class GuardReport {
   }
 
   private static String name(GuardInfo.Part part) {
-    return part.settings().isEmpty() ? part.slug() : part.slug() + " " + part.settings();
+    return part.settings().isEmpty()
+        ? part.slug()
+        : part.settings().entrySet().stream()
+            .map(setting -> setting.getKey() + " = " + setting.getValue())
+            .collect(Collectors.joining(", ", part.slug() + " (", ")"));
   }
 
   private static String interval(Interval interval, boolean share) {
