@@ -31,8 +31,8 @@ import picocli.CommandLine.Spec;
     name = "export",
     mixinStandardHelpOptions = true,
     description = {
-      "Writes an embedded data set to files: images as one folder of PNG files a class,",
-      "tables as a CSV file with a column 'label'."
+      "Writes an embedded data set to files.",
+      "Images become one folder of PNG files a class, tables a CSV file with a column 'label'."
     },
     footerHeading = "%nExamples:%n",
     footer = {

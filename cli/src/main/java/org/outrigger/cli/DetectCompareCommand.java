@@ -36,8 +36,9 @@ import picocli.CommandLine.Spec;
     name = "compare",
     mixinStandardHelpOptions = true,
     description = {
-      "Compares detectors on known and unknown inputs: how well each tells them apart, what it",
-      "costs, what it needs. From a model and data, or from cached features without a model."
+      "Compares detectors on known and unknown inputs.",
+      "Shows how well each tells them apart, what it costs and what it needs: from a model and",
+      "data, or from cached features without a model."
     },
     footerHeading = "%nExamples:%n",
     footer = {

@@ -17,8 +17,9 @@ import picocli.CommandLine.Spec;
     name = "fit",
     mixinStandardHelpOptions = true,
     description = {
-      "Fits a guard around a model: detectors, calibration and the threshold, on validation data",
-      "that the model was not trained on."
+      "Fits a guard around a model.",
+      "Detectors, calibration and the threshold are fitted on validation data that the model was",
+      "not trained on."
     },
     footerHeading = "%nExamples:%n",
     footer = {

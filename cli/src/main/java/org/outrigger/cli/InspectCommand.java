@@ -16,8 +16,9 @@ import picocli.CommandLine.Spec;
     name = "inspect",
     mixinStandardHelpOptions = true,
     description = {
-      "Shows a model's layers, parameters, normalisation layers and feature points,",
-      "and which methods apply to it, or why not."
+      "Shows what a model is made of, and which methods apply to it.",
+      "Lists layers, parameters, normalisation layers and feature points, and says of each method",
+      "that does not apply why not."
     },
     footerHeading = "%nExamples:%n",
     footer = {

@@ -156,7 +156,7 @@ class BadInputTest {
     String newer = text.replaceFirst("(\"formatVersion\"\\s*:\\s*)\\d+", "$1 99");
     assertThat(newer).isNotEqualTo(text);
     Files.writeString(manifest, newer);
-    Shell.run("guard", "info", copy).refused("newer", "pdate");
+    Shell.run("guard", "info", copy).refused("bundle format 99", "update Outrigger");
   }
 
   @Test

@@ -36,6 +36,10 @@ public final class VerdictWriter implements AutoCloseable {
     try {
       // Verdicts wait on disk, not in memory: there may be many millions.
       store = Files.createTempDirectory("outrigger-verdicts");
+      // Ctrl-C ends the JVM without close(); files go before the folder that was named first.
+      store.toFile().deleteOnExit();
+      store.resolve("verdicts.db").toFile().deleteOnExit();
+      store.resolve("verdicts.db.wal").toFile().deleteOnExit();
       Properties properties = new Properties();
       properties.setProperty("memory_limit", "256MB");
       connection =
