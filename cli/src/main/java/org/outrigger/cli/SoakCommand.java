@@ -19,7 +19,7 @@ import picocli.CommandLine.Spec;
     description = {
       "Does memory stay flat? Trains a small network, then lets a guard check batches of 32 images,",
       "and reads the process's resident memory along the way. Exit code 1 if it grows by more than",
-      "2 % and more than 20 MB after the warm-up."
+      "2 %% and more than 20 MB after the warm-up."
     },
     footerHeading = "%nExamples:%n",
     footer = {"  outrigger soak", "  outrigger soak --steps 100000 --checks 100000"})
