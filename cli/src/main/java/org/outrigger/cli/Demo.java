@@ -39,7 +39,7 @@ import org.outrigger.guard.Verdict;
  */
 final class Demo {
   private static final String DETECTORS =
-      "msp,maxlogit,energy,entropy,gen,knn,mahalanobis,relative-mahalanobis,vim,react,ash-s,scale,"
+      "msp,maxlogit,energy,entropy,gen,knn,mahalanobis,relative-mahalanobis,vim:dim=32,react,ash-s,scale,"
           + "kl-matching,fdbd";
 
   /** Classes that the second model never sees. */
@@ -148,7 +148,7 @@ final class Demo {
             GuardEvaluation.of(guard, test, List.of(digits, textures), BATCH, seed, done -> {});
         steps.at(0.48, "comparing detectors");
         DetectorComparison comparison =
-            compare(model, fashion.first(), test, List.of(digits, textures));
+            compare(model, fashion.first(), test, named(digits, textures));
         List<Severity> severities = corrupted(guard, test, steps);
         return heldOut(fashion, test, evaluation, comparison, severities, steps);
       }
@@ -175,39 +175,23 @@ final class Demo {
         train(train, names, 0.66, 0.96, "training a second model on eight classes", steps)) {
       steps.at(0.96, "meeting classes it was never shown");
       DetectorComparison second =
-          compare(model, train, test.keepClasses(kept), List.of(test.onlyUnknown(HELD_OUT)));
+          compare(
+              model,
+              train,
+              test.keepClasses(kept),
+              Map.of("classes never shown", test.onlyUnknown(HELD_OUT)));
       steps.at(1, "done");
       return new Result(
-          seed,
-          fashion.first().size(),
-          evaluation,
-          comparison,
-          named(second, "classes never shown"),
-          unseen,
-          severities);
+          seed, fashion.first().size(), evaluation, comparison, second, unseen, severities);
     }
   }
 
-  private static DetectorComparison named(DetectorComparison comparison, String name) {
-    return new DetectorComparison(
-        comparison.rows().stream()
-            .map(
-                row ->
-                    new DetectorComparison.Row(
-                        row.slug(),
-                        row.settings(),
-                        row.needs(),
-                        row.fitSeconds(),
-                        row.scoreMicros(),
-                        row.stateBytes(),
-                        row.kinds().stream()
-                            .map(
-                                kind ->
-                                    new DetectorComparison.Kind(
-                                        name, kind.metrics(), kind.auroc(), kind.fpr()))
-                            .toList()))
-            .toList(),
-        comparison.left());
+  private static Map<String, IndexedDataset> named(IndexedDataset... sets) {
+    Map<String, IndexedDataset> byName = new LinkedHashMap<>();
+    for (IndexedDataset set : sets) {
+      byName.put(set.name(), set);
+    }
+    return byName;
   }
 
   private NeuralModel train(
@@ -242,19 +226,21 @@ final class Demo {
   }
 
   private DetectorComparison compare(
-      NeuralModel model, IndexedDataset fit, IndexedDataset known, List<IndexedDataset> unknown) {
+      NeuralModel model,
+      IndexedDataset fit,
+      IndexedDataset known,
+      Map<String, IndexedDataset> unknown) {
     List<Detector> detectors = Methods.parse(Detector.class, DETECTORS);
     RecordedOutputs.Options options = RecordedOutputs.Options.defaults().withBatchSize(BATCH);
     List<RecordedOutputs> recorded = new ArrayList<>();
     try {
       List<DetectorComparison.Part> kinds = new ArrayList<>();
-      for (IndexedDataset each : unknown) {
-        kinds.add(part(model, each, detectors, options, recorded));
-      }
+      unknown.forEach(
+          (name, data) -> kinds.add(part(name, model, data, detectors, options, recorded)));
       return DetectorComparison.of(
           model,
-          part(model, fit, detectors, options, recorded),
-          part(model, known, detectors, options, recorded),
+          part("fit", model, fit, detectors, options, recorded),
+          part("known", model, known, detectors, options, recorded),
           kinds,
           detectors,
           BATCH,
@@ -267,6 +253,7 @@ final class Demo {
   }
 
   private static DetectorComparison.Part part(
+      String name,
       NeuralModel model,
       Dataset data,
       List<Detector> detectors,
@@ -274,7 +261,7 @@ final class Demo {
       List<RecordedOutputs> recorded) {
     RecordedOutputs outputs = DetectorComparison.record(model, data, detectors, options);
     recorded.add(outputs);
-    return new DetectorComparison.Part(data.name(), data, outputs);
+    return new DetectorComparison.Part(name, data, outputs);
   }
 
   private List<Severity> corrupted(Guard guard, IndexedDataset test, Steps steps) {

@@ -56,12 +56,12 @@ public final class UnknownImages {
 
   /** Textures of all kinds in turn; see {@link #of(int, long[], long, Kind...)}. */
   public static TensorDataset textures(int rows, long[] shape, long seed) {
-    return of(rows, shape, seed, Kind.textures());
+    return named("textures", rows, shape, seed, Kind.textures());
   }
 
   /** Noise of all kinds in turn; see {@link #of(int, long[], long, Kind...)}. */
   public static TensorDataset noise(int rows, long[] shape, long seed) {
-    return of(rows, shape, seed, Kind.noise());
+    return named("noise images", rows, shape, seed, Kind.noise());
   }
 
   /**
@@ -73,6 +73,12 @@ public final class UnknownImages {
    * @param kinds at least one
    */
   public static TensorDataset of(int rows, long[] shape, long seed, Kind... kinds) {
+    String name = kinds.length == 1 ? kinds[0].name().toLowerCase(Locale.ROOT) : "unknown images";
+    return named(name, rows, shape, seed, kinds);
+  }
+
+  private static TensorDataset named(
+      String name, int rows, long[] shape, long seed, Kind... kinds) {
     HyperParameter.atLeast("rows", rows, 1);
     if (shape.length != 3 || Arrays.stream(shape).anyMatch(size -> size < 1)) {
       throw new OutriggerException(
@@ -104,7 +110,7 @@ public final class UnknownImages {
           return TensorDataset.builder(inputs)
               .labels(labels)
               .ids(Arrays.asList(ids))
-              .name(kinds.length == 1 ? kinds[0].name().toLowerCase(Locale.ROOT) : "unknown images")
+              .name(name)
               .build();
         });
   }

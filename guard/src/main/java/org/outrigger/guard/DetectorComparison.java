@@ -153,7 +153,11 @@ public record DetectorComparison(List<Row> rows, List<Left> left) {
           detector.card().name() + " needs the model itself, not only its cached outputs.");
     }
     long start = System.nanoTime();
-    detector.fit(fit.outputs());
+    if (model != null && fit.data() != null && fit.data().size() == fit.outputs().size()) {
+      detector.fit(model, fit.data(), fit.outputs());
+    } else {
+      detector.fit(fit.outputs());
+    }
     double fitSeconds = (System.nanoTime() - start) / 1e9;
     start = System.nanoTime();
     double[] idScores = scores(model, detector, known, inputs, batchSize);

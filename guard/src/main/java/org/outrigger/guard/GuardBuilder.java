@@ -18,6 +18,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Preprocessing;
 import org.outrigger.core.io.Bundle;
 import org.outrigger.core.method.HyperParameter;
@@ -169,7 +170,7 @@ public final class GuardBuilder {
       int[][] parts = split(Math.toIntExact(all.size()));
       try (RecordedOutputs fit = all.subset(parts[0]);
           RecordedOutputs holdOut = all.subset(parts[1])) {
-        fitDetectors(fit, options);
+        fitDetectors(fit, validation, options);
         Calibrator fitted = fitCalibrator(fit);
         double[][] raw = holdOutScores(holdOut, validation, maps);
         List<ScoreScale> scales = Arrays.stream(raw).map(ScoreScale::new).toList();
@@ -266,14 +267,33 @@ public final class GuardBuilder {
     return new int[][] {first, second};
   }
 
-  private void fitDetectors(RecordedOutputs fit, RecordedOutputs.Options options) {
+  private void fitDetectors(
+      RecordedOutputs fit, Dataset validation, RecordedOutputs.Options options) {
     if (training == null) {
-      detectors.forEach(detector -> detector.fit(fit));
+      fitDetectors(rows(validation, fit), fit);
       return;
     }
     try (RecordedOutputs known = RecordedOutputs.record(model, training, options)) {
-      detectors.forEach(detector -> detector.fit(known));
+      fitDetectors(rows(training, known), known);
     }
+  }
+
+  private void fitDetectors(@Nullable Dataset data, RecordedOutputs outputs) {
+    for (Detector detector : detectors) {
+      if (data == null) {
+        detector.fit(outputs);
+      } else {
+        detector.fit(model, data, outputs);
+      }
+    }
+  }
+
+  /** The recorded rows of a data set, where they can be found again. */
+  private static @Nullable Dataset rows(Dataset data, RecordedOutputs outputs) {
+    if (data instanceof IndexedDataset indexed && outputs.skipped().isEmpty()) {
+      return indexed.subset(Arrays.stream(outputs.rows()).mapToInt(Math::toIntExact).toArray());
+    }
+    return null;
   }
 
   private @Nullable Calibrator fitCalibrator(RecordedOutputs fit) {

@@ -104,7 +104,10 @@ public final class Methods {
                     ? " It has none."
                     : " It has: " + String.join(", ", values.keySet()) + "."));
       }
-      values.put(change.getKey(), change.getValue());
+      boolean list = values.get(change.getKey()) instanceof List;
+      values.put(
+          change.getKey(),
+          list && change.getValue() instanceof String text ? items(text) : change.getValue());
     }
     try {
       Record settings = JSON.convertValue(values, defaults.getClass());
@@ -130,9 +133,14 @@ public final class Methods {
     }
   }
 
+  /** Lists are written with plus signs on command lines, where commas part the methods. */
+  private static List<String> items(String text) {
+    return text.isBlank() ? List.of() : List.of(text.split("\\+", -1));
+  }
+
   /**
    * Reads a comma-separated list of methods, each with optional hyper-parameters after a colon:
-   * {@code energy:temperature=2,knn:k=20:..., msp}.
+   * {@code energy:temperature=2,odin:inputStd=0.2+0.2+0.2,msp}.
    */
   public static <M extends Method> List<M> parse(Class<M> kind, String list) {
     List<M> made = new ArrayList<>();

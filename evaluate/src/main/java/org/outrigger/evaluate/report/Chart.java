@@ -115,7 +115,7 @@ public record Chart(String title, String note, Map<String, Object> option) {
                 "symbol",
                 "none",
                 "label",
-                Map.of("formatter", "threshold", "position", "insideEndTop"),
+                Map.of("formatter", "threshold", "position", "end", "rotate", 0),
                 "data",
                 List.of(Map.of("xAxis", round(mark)))));
       }
@@ -172,7 +172,7 @@ public record Chart(String title, String note, Map<String, Object> option) {
   public static Chart bars(String title, String note, String xName, Map<String, Double> values) {
     List<String> names = new ArrayList<>(values.keySet());
     List<Object> data = new ArrayList<>();
-    values.values().forEach(value -> data.add(round(value)));
+    values.values().forEach(value -> data.add(Math.round(value * 1000) / 1000.0));
     java.util.Collections.reverse(names);
     java.util.Collections.reverse(data);
     Map<String, Object> option = new LinkedHashMap<>();
