@@ -17,6 +17,7 @@ import org.outrigger.core.optim.TrainingListener.Epoch;
 import org.outrigger.core.optim.TrainingListener.Validation;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Tensors;
 import org.outrigger.core.torch.Torch;
 
 /**
@@ -26,6 +27,7 @@ import org.outrigger.core.torch.Torch;
 record Checkpoint(
     TrainingRun run, Trainer trainer, long rows, Optimiser optimiser, @Nullable Ema ema) {
   private static final String TYPE = "trainer";
+  private static final String CHOSEN = "chosenOutliers";
 
   State state() {
     Map<String, Object> values = new LinkedHashMap<>();
@@ -53,6 +55,9 @@ record Checkpoint(
               state.tensors().forEach((key, tensor) -> tensors.put(name + "/" + key, tensor));
             });
     generators().forEach((name, rng) -> tensors.put("generators/" + name, rng.state()));
+    if (run.chosenOutliers != null) {
+      tensors.put(CHOSEN, Tensors.labels(run.chosenOutliers));
+    }
     tensors.put("generator", torch.getDefaultCPUGenerator().get_state());
     return new State(TYPE, 1, values, tensors);
   }
@@ -75,8 +80,10 @@ record Checkpoint(
     Tensor global = state.tensor("generator");
     Map<String, Rng> generators = generators();
     generators.keySet().forEach(name -> state.tensor("generators/" + name));
+    int[] chosen = chosen(state);
     parts().forEach((name, part) -> part.restore(part(state, name)));
     run.copy(weights);
+    run.chosenOutliers = chosen;
     run.best.values().forEach(Scopes::release);
     run.best.clear();
     best.forEach(
@@ -94,6 +101,22 @@ record Checkpoint(
     Torch.run(
         "The saved state of the random generator cannot be used.",
         () -> torch.getDefaultCPUGenerator().set_state(global));
+  }
+
+  private int @Nullable [] chosen(State state) {
+    Tensor saved = state.tensors().get(CHOSEN);
+    if (saved == null) {
+      return null;
+    }
+    long size = trainer.outliers == null ? 0 : trainer.outliers.size();
+    int[] rows = Tensors.ints(saved);
+    if (Arrays.stream(rows).anyMatch(row -> row < 0 || row >= size)) {
+      throw new OutriggerException(
+          "The checkpoint's run chose outliers that are not in this run's "
+              + size
+              + ": use the same outliers to continue it exactly.");
+    }
+    return rows;
   }
 
   /** What has a state of its own, by the name it is filed under. */

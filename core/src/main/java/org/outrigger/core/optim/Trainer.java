@@ -172,7 +172,9 @@ public final class Trainer {
 
   /**
    * Adds {@code ratio} times the batch size of rows from {@code data} to each batch, with label -1,
-   * in the same forward pass.
+   * in the same forward pass unless the objective is a {@link StepObjective}. Their order is
+   * shuffled and begins anew when all have been used, unless the objective is an {@link
+   * OutlierChoice}.
    *
    * @param ratio above 0
    */

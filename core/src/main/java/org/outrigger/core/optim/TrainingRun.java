@@ -54,6 +54,9 @@ final class TrainingRun implements AutoCloseable {
   long step;
   int bestEpoch = -1;
 
+  /** The rows that the objective chose for the present epoch; null if it does not choose. */
+  int @Nullable [] chosenOutliers;
+
   /** Sums over the steps of one epoch so far. */
   static final class Tally {
     double loss;
@@ -145,6 +148,9 @@ final class TrainingRun implements AutoCloseable {
   }
 
   private void epoch(int epoch, long begin, long clock) {
+    if (tally.steps == 0) {
+      chooseOutliers(epoch);
+    }
     trainer.network.train(true);
     try (Batches walk = loader.epoch(epoch, Math.toIntExact(tally.steps))) {
       while (walk.hasNext()) {
@@ -193,8 +199,8 @@ final class TrainingRun implements AutoCloseable {
       }
       optimiser.pace(schedule.factor(step));
       optimiser.clearGradients();
-      Output output = trainer.network.forward(inputs);
-      Tensor loss = trainer.objective.loss(output, labels);
+      StepObjective.Result result = forward(inputs, labels);
+      Tensor loss = result.loss();
       double value = loss.item_double();
       if (!Double.isFinite(value)) {
         throw diverged(epoch, value, inputs);
@@ -210,7 +216,7 @@ final class TrainingRun implements AutoCloseable {
       if (ema != null) {
         ema.update();
       }
-      long[] hits = hits(output.logits(), labels);
+      long[] hits = hits(result.logits(), result.labels());
       tally.loss += value;
       tally.correct += hits[0];
       tally.known += hits[1];
@@ -227,13 +233,62 @@ final class TrainingRun implements AutoCloseable {
     }
   }
 
+  private StepObjective.Result forward(Tensor inputs, Tensor labels) {
+    if (trainer.objective instanceof StepObjective own) {
+      try (Rng rng = Rng.named(settings.seed(), "objective/" + step)) {
+        return own.step(trainer.network::forward, inputs, labels, rng);
+      }
+    }
+    Output output = trainer.network.forward(inputs);
+    return new StepObjective.Result(
+        trainer.objective.loss(output, labels), output.logits(), labels);
+  }
+
+  private int outlierCount() {
+    return (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
+  }
+
+  private void chooseOutliers(int epoch) {
+    if (trainer.outliers == null || !(trainer.objective instanceof OutlierChoice choice)) {
+      return;
+    }
+    long wanted = plan.stepsPerEpoch() * outlierCount();
+    try (PointerScope scope = new PointerScope();
+        Rng rng = Rng.named(settings.seed(), "outliers of epoch " + epoch)) {
+      int[] rows =
+          choice.choose(
+              trainer.model,
+              trainer.outliers,
+              (int) Math.min(wanted, trainer.outliers.size()),
+              rng);
+      if (rows.length == 0) {
+        throw new OutriggerException(
+            "No outlier was chosen from '" + trainer.outliers.name() + "': give other outliers.");
+      }
+      chosenOutliers = rows;
+    }
+  }
+
+  /** The positions of this step's outliers. */
+  private int[] outlierRows(RowCycle shuffled, int count) {
+    int[] chosen = chosenOutliers;
+    if (chosen == null) {
+      return shuffled.rows(step * count, count);
+    }
+    int[] rows = new int[count];
+    for (int i = 0; i < count; i++) {
+      rows[i] = chosen[(int) ((tally.steps * count + i) % chosen.length)];
+    }
+    return rows;
+  }
+
   /** The outliers of this step, less those that cannot be read; null if there are none. */
   private @Nullable Tensor outliers() {
     if (trainer.outliers == null || outlierRows == null) {
       return null;
     }
-    int count = (int) Math.max(1, Math.round(settings.batchSize() * trainer.outlierRatio));
-    int[] rows = outlierRows.rows(step * count, count);
+    int count = outlierCount();
+    int[] rows = outlierRows(outlierRows, count);
     try (Batches walk =
         Loader.of(trainer.outliers.subset(rows)).batchSize(count).workers(0).epoch(0)) {
       return walk.hasNext() ? walk.next().inputs() : null;

@@ -1,5 +1,7 @@
 /**
- * Training: an {@link org.outrigger.core.optim.Objective} says what is minimised, an {@link
+ * Training: an {@link org.outrigger.core.optim.Objective} says what is minimised (a {@link
+ * org.outrigger.core.optim.StepObjective} runs the network itself, an {@link
+ * org.outrigger.core.optim.OutlierChoice} picks its outliers), an {@link
  * org.outrigger.core.optim.Optimiser} ({@link org.outrigger.core.optim.Sgd}, {@link
  * org.outrigger.core.optim.Adam}, {@link org.outrigger.core.optim.AdamW}) how, a {@link
  * org.outrigger.core.optim.Schedule} at what pace, {@link org.outrigger.core.optim.Ema} averages

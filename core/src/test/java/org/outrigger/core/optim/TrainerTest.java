@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Function;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
@@ -17,7 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batches;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.TensorDataset;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
@@ -189,6 +192,95 @@ class TrainerTest {
           .fit(TRAIN);
     }
     assertThat(seen).hasSize(3).allSatisfy(s -> assertThat(s).containsExactly(75, 25));
+  }
+
+  /** Runs the network twice a step and picks the outliers that look least like class 0. */
+  private static final class Choosy implements StepObjective, OutlierChoice {
+    final List<int[]> chosen = new ArrayList<>();
+    final List<Long> unknown = new ArrayList<>();
+
+    @Override
+    public Result step(Function<Tensor, Output> network, Tensor inputs, Tensor labels, Rng rng) {
+      unknown.add(labels.lt(new Scalar(0)).sum().item_long());
+      Tensor noisy = inputs.add(rng.normal(inputs.shape()).mul(new Scalar(0.1)));
+      Tensor plain = network.apply(inputs).logits();
+      Tensor loss =
+          CrossEntropy.loss(plain, labels, 0)
+              .add(CrossEntropy.loss(network.apply(noisy).logits(), labels, 0));
+      Tensor known = labels.ge(new Scalar(0)).nonzero().flatten();
+      return new Result(loss, plain.index_select(0, known), labels.index_select(0, known));
+    }
+
+    @Override
+    public Tensor loss(Output output, Tensor labels) {
+      return CrossEntropy.loss(output.logits(), labels, 0);
+    }
+
+    @Override
+    public int[] choose(Model model, IndexedDataset outliers, int count, Rng rng) {
+      try (PointerScope scope = new PointerScope()) {
+        int[] drawn = Arrays.copyOf(Tensors.ints(rng.permutation(outliers.size())), 20);
+        Tensor logits = model.predict(outliers.read(drawn).inputs()).logits();
+        int[] order = Tensors.ints(logits.select(1, 0).argsort());
+        int[] rows = Arrays.stream(order).limit(Math.min(3, count)).map(i -> drawn[i]).toArray();
+        chosen.add(rows);
+        return rows;
+      }
+    }
+  }
+
+  private static Trainer choosy(TinyModel model, Choosy objective, int epochs) {
+    return Trainer.of(model)
+        .settings(settings(epochs))
+        .optimiser(p -> new Sgd(p, Sgd.Settings.of(0.05)))
+        .objective(objective)
+        .outliers(Blobs.of(33, 3, 9), 0.5)
+        .validation(VALIDATION);
+  }
+
+  @Test
+  void anObjectiveMayRunTheNetworkItselfAndChooseItsOutliers() {
+    try (TinyModel model = new TinyModel(2, 16, 3, 0)) {
+      Choosy objective = new Choosy();
+      TrainingListener.Report report = choosy(model, objective, 3).fit(TRAIN);
+      assertThat(objective.chosen).hasSize(3);
+      assertThat(objective.chosen.get(0)).isNotEqualTo(objective.chosen.get(2));
+      assertThat(objective.unknown).hasSize(30).containsOnly(8L);
+      assertThat(report.epochs().get(2).validation().accuracy()).isGreaterThan(0.8);
+    }
+  }
+
+  @Test
+  void chosenOutliersSurviveAPowerCutWithinTheEpoch(@TempDir Path folder) {
+    Path file = folder.resolve("run.safetensors");
+    TrainingListener dies =
+        new TrainingListener() {
+          @Override
+          public void stepped(Plan plan, Step step) {
+            if (step.epoch() == 1 && step.step() == 6) {
+              throw new IllegalStateException("power cut");
+            }
+          }
+        };
+    try (TinyModel straight = new TinyModel(2, 16, 3, 0);
+        TinyModel first = new TinyModel(2, 16, 3, 0);
+        TinyModel second = new TinyModel(2, 16, 3, 77)) {
+      choosy(straight, new Choosy(), 3).fit(TRAIN);
+      assertThatThrownBy(
+              () -> choosy(first, new Choosy(), 3).checkpoint(file, 4).listener(dies).fit(TRAIN))
+          .hasMessage("power cut");
+      Choosy resumed = new Choosy();
+      choosy(second, resumed, 3).resume(file).fit(TRAIN);
+      assertThat(resumed.chosen).hasSize(1);
+      assertThat(weights(second)).isEqualTo(weights(straight));
+      assertThatThrownBy(
+              () ->
+                  choosy(second, new Choosy(), 3)
+                      .outliers(Blobs.of(2, 2, 9), 0.5)
+                      .resume(file)
+                      .fit(TRAIN))
+          .hasMessageContaining("outliers");
+    }
   }
 
   @Test
