@@ -11,6 +11,8 @@ public final class DetectMethods implements MethodProvider {
     return List.of(
         // Training.
         OutlierExposure.class,
+        HardOutlierExposure.class,
+        MixOe.class,
         EnergyFineTuning.class,
         EntropicOpenSet.class,
         LogitNorm.class,
