@@ -52,6 +52,7 @@ public final class DetectMethods implements MethodProvider {
         AshS.class,
         Scale.class,
         GradNorm.class,
-        Fdbd.class);
+        Fdbd.class,
+        PtOod.class);
   }
 }

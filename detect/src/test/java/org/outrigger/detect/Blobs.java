@@ -17,6 +17,7 @@ final class Blobs {
   final long classes;
   final long dimension;
   final LinearHead head;
+  static final TensorOptions LONG = new TensorOptions(ScalarType.Long);
   private final Tensor centres;
   private final Rng rng;
 

@@ -61,6 +61,8 @@ class DetectorLawsTest {
         "scale:percentile=65",
         "gradnorm",
         "fdbd",
+        "pt-ood:k=5",
+        "pt-ood:k=2:bank=0.5:normalise=false",
         "fdbd:distanceAsNormalizer=false");
   }
 
@@ -73,7 +75,12 @@ class DetectorLawsTest {
   /** Those that measure how far a feature is from the known ones. */
   static List<String> distances() {
     return List.of(
-        "mahalanobis", "knn:k=5", "she:metric=EUCLIDEAN", "she:metric=COSINE", "residual:dim=3");
+        "mahalanobis",
+        "knn:k=5",
+        "pt-ood",
+        "she:metric=EUCLIDEAN",
+        "she:metric=COSINE",
+        "residual:dim=3");
   }
 
   private static Detector make(String name) {
