@@ -139,6 +139,7 @@ final class Demo {
       try (Guard guard =
           Guard.of(model)
               .detect(choice.detector())
+              .fitDetectorsOn(fashion.first())
               .selection(choice.reason())
               .seed(seed)
               .fit(fashion.second())) {

@@ -40,9 +40,12 @@ import org.outrigger.core.torch.Tensors;
  * input, so the figures rank detectors and promise nothing.
  */
 public final class AutoSelect {
-  /** From simple to costly: logits alone, shaped activations, distances in feature space. */
+  /**
+   * From simple to costly: logits alone, shaped activations, one product with the features, and at
+   * last a search among all known rows.
+   */
   private static final List<String> CANDIDATES =
-      List.of("msp", "maxlogit", "energy", "gen", "react", "ash-s", "knn", "mahalanobis", "vim");
+      List.of("msp", "maxlogit", "energy", "gen", "react", "ash-s", "mahalanobis", "vim", "knn");
 
   private static final int BATCH = 64;
 

@@ -33,6 +33,35 @@ public enum GeneratedUnknowns {
     }
   },
 
+  /** Each image's cells of a 4 x 4 grid in an order of its own: real details, no real shape. */
+  SHUFFLED_CELLS {
+    @Override
+    Tensor from(Tensor inputs, Rng rng) {
+      long n = inputs.size(0);
+      long channels = inputs.size(1);
+      long height = inputs.size(2) / GRID;
+      long width = inputs.size(3) / GRID;
+      Tensor order = torch.argsort(rng.uniform(ScalarType.Double, n, GRID * GRID), 1, false);
+      Tensor inner = inputs.narrow(2, 0, GRID * height).narrow(3, 0, GRID * width);
+      Tensor cells =
+          inner
+              .reshape(n, channels, GRID, height, GRID, width)
+              .permute(0, 2, 4, 1, 3, 5)
+              .reshape(n, GRID * GRID, channels * height * width);
+      Tensor index = order.unsqueeze(2).expand(n, GRID * GRID, channels * height * width);
+      Tensor shuffled =
+          cells
+              .gather(1, index)
+              .reshape(n, GRID, GRID, channels, height, width)
+              .permute(0, 3, 1, 4, 2, 5)
+              .reshape(inner.shape());
+      // Rows and columns that do not fill a cell stay where they are.
+      Tensor made = inputs.clone();
+      made.narrow(2, 0, GRID * height).narrow(3, 0, GRID * width).copy_(shuffled);
+      return made;
+    }
+  },
+
   /** Each column of a table in an order of its own: every value is real, no row is. */
   PERMUTED_COLUMNS {
     @Override
@@ -72,17 +101,22 @@ public enum GeneratedUnknowns {
     }
   };
 
+  private static final long GRID = 4;
+
   abstract Tensor from(Tensor inputs, Rng rng);
 
   /**
-   * The kinds that fit inputs of that shape: noise and blends always, shuffled pixels for images,
-   * permuted columns for tables.
+   * The kinds that fit inputs of that shape: noise and blends always, shuffled pixels for images
+   * and shuffled cells for images of 8 x 8 pixels or more, permuted columns for tables.
    *
    * @param inputs [N, C, H, W] or [N, D]
    */
   public static Set<GeneratedUnknowns> kinds(Tensor inputs) {
     return switch ((int) inputs.dim()) {
-      case 4 -> EnumSet.of(SHUFFLED_PIXELS, GAUSSIAN_NOISE, UNIFORM_NOISE, BLENDS);
+      case 4 ->
+          Math.min(inputs.size(2), inputs.size(3)) < 2 * GRID
+              ? EnumSet.of(SHUFFLED_PIXELS, GAUSSIAN_NOISE, UNIFORM_NOISE, BLENDS)
+              : EnumSet.of(SHUFFLED_PIXELS, SHUFFLED_CELLS, GAUSSIAN_NOISE, UNIFORM_NOISE, BLENDS);
       case 2 -> EnumSet.of(PERMUTED_COLUMNS, GAUSSIAN_NOISE, UNIFORM_NOISE, BLENDS);
       default ->
           throw new OutriggerException(

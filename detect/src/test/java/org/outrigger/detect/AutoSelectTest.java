@@ -51,6 +51,43 @@ class AutoSelectTest {
         });
   }
 
+  @Property(tries = 20)
+  void shuffledCellsKeepWhatIsInsideACell(@ForAll long seed) {
+    Scopes.run(
+        () -> {
+          try (Rng rng = new Rng(seed)) {
+            Tensor images = rng.normal(3, 2, 10, 13);
+            Tensor made = GeneratedUnknowns.SHUFFLED_CELLS.make(images, seed);
+            assertThat(sortedCells(made)).isDeepEqualTo(sortedCells(images));
+            assertThat(made.equal(images)).isFalse();
+            // 10 x 13 pixels hold 4 x 4 cells of 2 x 3; what is beyond them stays.
+            assertThat(made.narrow(2, 8, 2).equal(images.narrow(2, 8, 2))).isTrue();
+            assertThat(made.narrow(3, 12, 1).equal(images.narrow(3, 12, 1))).isTrue();
+          }
+        });
+  }
+
+  /** For each image the cells' first channel by their first pixel, read pixel by pixel. */
+  private static float[][] sortedCells(Tensor images) {
+    float[] flat = Tensors.floats(images.contiguous());
+    float[][] sorted = new float[3][];
+    for (int n = 0; n < 3; n++) {
+      float[][] cells = new float[16][12];
+      for (int i = 0; i < 16 * 12; i++) {
+        int channel = i % 12 / 6;
+        int y = 2 * (i / 12 / 4) + i % 6 / 3;
+        int x = 3 * (i / 12 % 4) + i % 3;
+        cells[i / 12][i % 12] = flat[((n * 2 + channel) * 10 + y) * 13 + x];
+      }
+      Arrays.sort(cells, (a, b) -> Float.compare(a[0], b[0]));
+      sorted[n] = new float[16 * 12];
+      for (int c = 0; c < 16; c++) {
+        System.arraycopy(cells[c], 0, sorted[n], 12 * c, 12);
+      }
+    }
+    return sorted;
+  }
+
   @Test
   void noiseMatchesMeanAndDeviationOfEachChannelAndBlendsMixTwoRows() {
     Scopes.run(
@@ -97,6 +134,10 @@ class AutoSelectTest {
                 .isFalse();
             assertThatThrownBy(() -> GeneratedUnknowns.all(rng.normal(3), 0))
                 .hasMessageContaining("[N, C, H, W] or rows [N, D]");
+            assertThat(GeneratedUnknowns.kinds(rng.normal(3, 1, 8, 8)))
+                .contains(GeneratedUnknowns.SHUFFLED_CELLS);
+            assertThatThrownBy(() -> GeneratedUnknowns.SHUFFLED_CELLS.make(images, 0))
+                .hasMessageContaining("does not fit");
             assertThatThrownBy(() -> GeneratedUnknowns.BLENDS.make(rng.normal(1, 4), 0))
                 .hasMessageContaining("at least two");
             assertThatThrownBy(() -> GeneratedUnknowns.PERMUTED_COLUMNS.make(images, 0))

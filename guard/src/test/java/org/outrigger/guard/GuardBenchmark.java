@@ -60,8 +60,7 @@ public class GuardBenchmark {
     return Scopes.scoped(
         () -> {
           try (Rng rng = new Rng(3)) {
-            Tensor labels =
-                rng.permutation(200).remainder(new Scalar(10));
+            Tensor labels = rng.permutation(200).remainder(new Scalar(10));
             return Guard.of(model)
                 .detect(new Energy())
                 .fit(TensorDataset.of(rng.normal(batch), labels));
