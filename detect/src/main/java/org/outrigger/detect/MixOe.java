@@ -212,7 +212,7 @@ public final class MixOe implements TrainingObjective, StepObjective {
 
   @Override
   public Result step(Function<Tensor, Output> network, Tensor inputs, Tensor labels, Rng rng) {
-    Shapes.check().tensor("The labels", labels, "N").size("N", inputs.size(0), "the inputs");
+    Shapes.check().size("N", inputs.size(0), "the inputs").tensor("The labels", labels, "N");
     if (settings.mixOp == MixOp.CUTMIX && inputs.dim() != 4) {
       throw new OutriggerException(
           "Cutmix pastes parts of images [N, C, H, W], but the inputs have shape "
