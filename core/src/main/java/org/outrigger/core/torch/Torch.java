@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.ClassProperties;
 import org.bytedeco.javacpp.Loader;
+import org.bytedeco.openblas.global.openblas;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.core.OutriggerException;
@@ -40,7 +41,7 @@ public final class Torch {
       System.setProperty("java.library.path", "");
       System.setProperty("org.bytedeco.javacpp.pathsFirst", "false");
       try {
-        Loader.load(org.bytedeco.openblas.global.openblas.class);
+        Loader.load(openblas.class);
         // libtorch names libtorch_cpu, which the dynamic linker would look for on LD_LIBRARY_PATH
         // and in system folders unless one of that name is loaded: load ours in dependency order.
         ClassProperties properties =
@@ -119,6 +120,8 @@ public final class Torch {
     }
     start();
     torch.set_num_threads(threads);
+    // OpenBLAS has threads of its own, which libtorch does not tell.
+    openblas.blas_set_num_threads(threads);
   }
 
   /** How many threads one operation may use. */

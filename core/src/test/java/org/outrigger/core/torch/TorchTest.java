@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.openblas.global.openblas;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.Test;
@@ -53,6 +54,19 @@ class TorchTest {
       assertThat(Tensors.doubles(g)).containsExactly(27);
       assertThat(Tensors.doubles(Gradients.of(g.sum(), x))).containsExactly(18);
     }
+  }
+
+  @Test
+  void theNumberOfThreadsReachesTheMatrixProductsToo() {
+    int before = Torch.threads();
+    try {
+      Torch.threads(1);
+      assertThat(Torch.threads()).isEqualTo(1);
+      assertThat(openblas.blas_get_num_threads()).isEqualTo(1);
+    } finally {
+      Torch.threads(before);
+    }
+    assertThatThrownBy(() -> Torch.threads(0)).hasMessageContaining("threads = 0");
   }
 
   @Test
