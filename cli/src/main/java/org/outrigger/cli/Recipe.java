@@ -16,6 +16,7 @@ import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
 import org.outrigger.detect.Cider;
+import org.outrigger.detect.HasTraining;
 import org.outrigger.detect.TrainingObjective;
 import org.outrigger.detect.Vos;
 
@@ -41,6 +42,8 @@ final class Recipe implements AutoCloseable {
     }
     List<String> names = new ArrayList<>(List.of(STANDARD));
     Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
+    List<String> detectors = Methods.cards(HasTraining.class).stream().map(Card::slug).toList();
+    names.addAll(detectors);
     if (name.equals(STANDARD) || !names.contains(name)) {
       List<String> near = Methods.nearest(name, names);
       throw new OutriggerException(
@@ -53,6 +56,11 @@ final class Recipe implements AutoCloseable {
                   + " All: "
                   + String.join(", ", names)
                   + ".");
+    }
+    if (detectors.contains(name)) {
+      try (HasTraining detector = Methods.parse(HasTraining.class, text).get(0)) {
+        return new Recipe(detector.training());
+      }
     }
     return new Recipe(Methods.parse(TrainingObjective.class, text).get(0));
   }
@@ -75,11 +83,12 @@ final class Recipe implements AutoCloseable {
   }
 
   /** The objective, made ready for the model. */
-  Objective prepare(Model model, IndexedDataset train, int batchSize) {
+  Objective prepare(Model model, IndexedDataset train, int batchSize, long seed) {
     if (method == null) {
       return new CrossEntropy();
     }
     model.require(method, TrainingObjective.class);
+    method.prepare(model, seed);
     if (method instanceof Vos vos) {
       model.as(HasLinearHead.class).ifPresent(owner -> vos.attach(owner.head()));
     }

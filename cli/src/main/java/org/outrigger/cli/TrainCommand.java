@@ -120,7 +120,7 @@ final class TrainCommand implements Runnable {
       defaultValue = "standard",
       description =
           "standard (cross-entropy), outlier-exposure, energy-fine-tuning, entropic-open-set,"
-              + " logit-norm, vos or cider, perhaps with settings: logit-norm:tau=0.1.")
+              + " logit-norm, vos, cider or abet, perhaps with settings: logit-norm:tau=0.1.")
   private String recipeName;
 
   @Option(
@@ -406,7 +406,7 @@ final class TrainCommand implements Runnable {
       IndexedDataset held,
       @Nullable IndexedDataset strange,
       Recipe recipe) {
-    Objective objective = recipe.prepare(model, train, batchSize);
+    Objective objective = recipe.prepare(model, train, batchSize, seed);
     Trainer trainer =
         Trainer.of(model)
             .settings(

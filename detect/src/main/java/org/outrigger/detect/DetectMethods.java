@@ -53,6 +53,8 @@ public final class DetectMethods implements MethodProvider {
         Scale.class,
         GradNorm.class,
         Fdbd.class,
-        PtOod.class);
+        PtOod.class,
+        // A last layer with a learned temperature.
+        Abet.class);
   }
 }

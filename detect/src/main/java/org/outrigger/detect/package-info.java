@@ -20,6 +20,7 @@
  *       org.outrigger.detect.AshS}, {@link org.outrigger.detect.Scale}.
  *   <li>With the model at hand: {@link org.outrigger.detect.Odin} perturbs inputs, {@link
  *       org.outrigger.detect.Gram} reads inner layers.
+ *   <li>With a last layer of its own, which it is trained with: {@link org.outrigger.detect.Abet}.
  *   <li>Several detectors as one: {@link org.outrigger.detect.RankEnsemble}.
  *   <li>Losses that prepare a network for detection: {@link org.outrigger.detect.OutlierExposure},
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link

@@ -5,6 +5,7 @@ public enum Need {
   LOGITS("class scores [N, C]"),
   FEATURES("penultimate features [N, D]"),
   LINEAR_HEAD("a last linear layer: weight [C, D] and bias [C] over the features"),
+  LEARNED_TEMPERATURE("a last layer with a learned temperature, as the recipe abet trains it"),
   FEATURE_MAPS("the outputs of inner layers"),
   INPUT_GRADIENTS("gradients with respect to the input"),
   PARAMETER_GRADIENTS("gradients with respect to the parameters"),

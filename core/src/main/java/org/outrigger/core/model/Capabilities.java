@@ -3,6 +3,7 @@ package org.outrigger.core.model;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
+import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Rng;
 
 /** What some models can do beyond predicting; see {@link Model#as}. */
@@ -13,6 +14,12 @@ public final class Capabilities {
   public interface HasLinearHead {
     /** The head; its tensors are borrowed. */
     LinearHead head();
+  }
+
+  /** Its last layer is a {@link Layer}, a linear one or another. */
+  public interface HasLastLayer {
+    /** The layer whose input are the features; borrowed. */
+    Layer lastLayer();
   }
 
   /** It can be differentiated, with respect to its inputs and its parameters. */

@@ -8,6 +8,7 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AutoGradMode;
@@ -25,6 +26,7 @@ import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.LayerNorm;
 import org.outrigger.core.nn.Linear;
+import org.outrigger.core.nn.TemperatureHead;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Torch;
@@ -33,14 +35,15 @@ import org.outrigger.core.zoo.Network;
 import org.outrigger.core.zoo.Zoo;
 
 /**
- * A network of {@link Layer}s whose last linear layer, the head, is known by its path. Its features
- * are the head's input. Predicting always runs in evaluation mode and without gradients, whatever
- * mode the layers are in, and is safe for concurrent use.
+ * A network of {@link Layer}s whose last layer, the head, is known by its path: a linear one, or
+ * what has replaced it. Its features are the head's input. Predicting always runs in evaluation
+ * mode and without gradients, whatever mode the layers are in, and is safe for concurrent use.
  */
 public final class NeuralModel
     implements Model,
         Describable,
         Capabilities.HasLinearHead,
+        Capabilities.HasLastLayer,
         Capabilities.Differentiable,
         Capabilities.Functional,
         Capabilities.HasGenerators,
@@ -48,6 +51,7 @@ public final class NeuralModel
         Capabilities.Saveable {
   private static final String FORMAT = "outrigger-network";
   private static final int VERSION = 1;
+  private static final String REPLACED = "replaced";
   private static final String FEATURES = "the input of the head";
 
   private final String name;
@@ -140,7 +144,7 @@ public final class NeuralModel
     return root;
   }
 
-  /** The path of the last linear layer. */
+  /** The path of the last layer, the head. */
   public String headPath() {
     return headPath;
   }
@@ -178,11 +182,21 @@ public final class NeuralModel
             Need.TRAINING);
     if (root.get(headPath) instanceof Linear) {
       offers.add(Need.LINEAR_HEAD);
+    } else if (root.get(headPath) instanceof TemperatureHead) {
+      offers.add(Need.LEARNED_TEMPERATURE);
     }
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
     return offers;
+  }
+
+  @Override
+  public <T> Optional<T> as(Class<T> capability) {
+    if (capability == Capabilities.HasLinearHead.class && !(root.get(headPath) instanceof Linear)) {
+      return Optional.empty();
+    }
+    return Model.super.as(capability);
   }
 
   @Override
@@ -335,6 +349,11 @@ public final class NeuralModel
   }
 
   @Override
+  public Layer lastLayer() {
+    return root.get(headPath);
+  }
+
+  @Override
   public Map<String, Tensor> parameters() {
     return root.parameters();
   }
@@ -436,6 +455,10 @@ public final class NeuralModel
     }
     Map<String, Object> map = new LinkedHashMap<>(architecture.toMap());
     map.put("classNames", classNames);
+    ReplacedLayers replaced = ReplacedLayers.of(root);
+    if (!replaced.entries().isEmpty()) {
+      map.put(REPLACED, replaced.toList());
+    }
     return map;
   }
 
@@ -447,7 +470,8 @@ public final class NeuralModel
   /**
    * Writes weights, architecture and which parameters are frozen as one safetensors file.
    *
-   * @throws OutriggerException if this is not a network as the zoo builds it
+   * @throws OutriggerException if this is not a network as the zoo builds it, but for layers that
+   *     are {@link org.outrigger.core.nn.Rebuildable}
    */
   @Override
   public void save(Path file) {
@@ -458,7 +482,7 @@ public final class NeuralModel
               + " cannot be saved as it was not made from a name of the zoo: save its state dict"
               + " instead.");
     }
-    requireOriginalLayers(architecture);
+    requireRebuildable(architecture);
     Safetensors.write(
         file,
         root.stateDict(),
@@ -479,11 +503,11 @@ public final class NeuralModel
     return names;
   }
 
-  private void requireOriginalLayers(Architecture plan) {
+  private void requireRebuildable(Architecture plan) {
     Network fresh = Zoo.create(plan, 0);
-    try (Layer original = fresh.root()) {
-      List<String> own = signature(root);
-      if (!signature(original).equals(own)) {
+    try (Layer rebuilt = fresh.root()) {
+      ReplacedLayers.of(root).into(rebuilt);
+      if (!signature(rebuilt).equals(signature(root))) {
         throw new OutriggerException(
             "The model "
                 + name
@@ -534,7 +558,12 @@ public final class NeuralModel
       list.forEach(item -> names.add(String.valueOf(item)));
     }
     NeuralModel model = of(Zoo.create(Architecture.of(map), 0), names);
-    return filled(model, () -> model.restore(file, metadata.getOrDefault("frozen", "")));
+    return filled(
+        model,
+        () -> {
+          ReplacedLayers.read(map.get(REPLACED)).into(model.root);
+          model.restore(file, metadata.getOrDefault("frozen", ""));
+        });
   }
 
   /** Takes over weights in the type they were saved in, and what was frozen. */
@@ -542,10 +571,12 @@ public final class NeuralModel
     Scopes.run(
         () -> {
           Map<String, Tensor> state = Safetensors.read(file);
-          Tensor weight = state.get(headPath + ".weight");
-          if (weight != null && weight.is_floating_point()) {
-            root.to(weight.scalar_type().intern());
-          }
+          state.entrySet().stream()
+              .filter(entry -> entry.getKey().startsWith(headPath + "."))
+              .map(Map.Entry::getValue)
+              .filter(Tensor::is_floating_point)
+              .findFirst()
+              .ifPresent(weight -> root.to(weight.scalar_type().intern()));
           loadStateDict(state, true);
         });
     Map<String, Tensor> parameters = root.parameters();

@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
@@ -40,6 +41,11 @@ public interface Outputs extends AutoCloseable {
 
   /** The model's linear head, if it has one. */
   @Nullable LinearHead head();
+
+  /** The model's last layer, where it is one of {@code nn}: a linear one or another; borrowed. */
+  default @Nullable Layer lastLayer() {
+    return null;
+  }
 
   /** Calls {@code visitor} for each batch in order, each in a scope of its own. */
   void forEach(Consumer<Labelled> visitor);
@@ -107,6 +113,15 @@ public interface Outputs extends AutoCloseable {
 
   /** As {@link #of(Tensor, Tensor, Tensor, LinearHead)}, with feature maps too. */
   static Outputs of(Output output, @Nullable Tensor labels, @Nullable LinearHead head) {
+    return of(output, labels, head, null);
+  }
+
+  /** As {@link #of(Output, Tensor, LinearHead)}, with a last layer that need not be linear. */
+  static Outputs of(
+      Output output,
+      @Nullable Tensor labels,
+      @Nullable LinearHead head,
+      @Nullable Layer lastLayer) {
     Shapes shapes = Shapes.check().tensor("logits", output.logits(), "N", "C");
     if (output.hasFeatures()) {
       shapes.tensor("features", output.features(), "N", "D");
@@ -130,6 +145,11 @@ public interface Outputs extends AutoCloseable {
       @Override
       public @Nullable LinearHead head() {
         return head;
+      }
+
+      @Override
+      public @Nullable Layer lastLayer() {
+        return lastLayer;
       }
 
       @Override

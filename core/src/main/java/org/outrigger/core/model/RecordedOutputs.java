@@ -17,6 +17,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
@@ -31,6 +32,7 @@ public final class RecordedOutputs implements Outputs {
   private final Output output;
   private final @Nullable Tensor labels;
   private final @Nullable LinearHead head;
+  private final @Nullable Layer lastLayer;
   private final int classes;
   private final List<String> ids;
   private final long[] rows;
@@ -41,6 +43,7 @@ public final class RecordedOutputs implements Outputs {
       Output output,
       @Nullable Tensor labels,
       @Nullable LinearHead head,
+      @Nullable Layer lastLayer,
       List<String> ids,
       long[] rows,
       long seen,
@@ -48,6 +51,7 @@ public final class RecordedOutputs implements Outputs {
     this.output = output;
     this.labels = labels;
     this.head = head;
+    this.lastLayer = lastLayer;
     this.classes = Math.toIntExact(output.logits().size(1));
     this.ids = ids;
     this.rows = rows;
@@ -150,12 +154,7 @@ public final class RecordedOutputs implements Outputs {
                         + skipped.get(0).reason()
                         + ")."));
       }
-      LinearHead head =
-          model
-              .as(Capabilities.HasLinearHead.class)
-              .map(Capabilities.HasLinearHead::head)
-              .orElse(null);
-      return Chunk.join(chunks, head, seen, skipped);
+      return Chunk.join(model, chunks, seen, skipped);
     } finally {
       chunks.forEach(Chunk::release);
     }
@@ -253,7 +252,7 @@ public final class RecordedOutputs implements Outputs {
     }
 
     static RecordedOutputs join(
-        List<Chunk> chunks, @Nullable LinearHead head, long seen, List<Batches.Skipped> skipped) {
+        Model model, List<Chunk> chunks, long seen, List<Batches.Skipped> skipped) {
       Chunk first = chunks.get(0);
       List<Tensor> joined = new ArrayList<>();
       for (int part = 0; part < first.tensors.size(); part++) {
@@ -273,7 +272,14 @@ public final class RecordedOutputs implements Outputs {
       return new RecordedOutputs(
           new Output(joined.get(0), first.features ? joined.get(1) : null, maps),
           first.labelled ? joined.get(next) : null,
-          head,
+          model
+              .as(Capabilities.HasLinearHead.class)
+              .map(Capabilities.HasLinearHead::head)
+              .orElse(null),
+          model
+              .as(Capabilities.HasLastLayer.class)
+              .map(Capabilities.HasLastLayer::lastLayer)
+              .orElse(null),
           chunks.stream().flatMap(c -> c.ids.stream()).toList(),
           chunks.stream().flatMapToLong(c -> Arrays.stream(c.rows)).toArray(),
           seen,
@@ -300,6 +306,7 @@ public final class RecordedOutputs implements Outputs {
                   maps),
               labels == null ? null : Scopes.own(labels.index_select(0, at)),
               head,
+              lastLayer,
               Arrays.stream(positions).mapToObj(ids::get).toList(),
               Arrays.stream(positions).mapToLong(i -> rows[i]).toArray(),
               seen,
@@ -355,6 +362,11 @@ public final class RecordedOutputs implements Outputs {
   @Override
   public @Nullable LinearHead head() {
     return head;
+  }
+
+  @Override
+  public @Nullable Layer lastLayer() {
+    return lastLayer;
   }
 
   @Override
