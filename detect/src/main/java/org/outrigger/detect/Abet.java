@@ -8,6 +8,7 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Need;
@@ -353,7 +354,7 @@ public final class Abet extends FittedDetector<Abet.Settings> implements HasTrai
 
     /** Replaces a linear last layer; a model that has a learned temperature stays as it is. */
     @Override
-    public void prepare(Model model, long seed) {
+    public void prepare(Model model, IndexedDataset train, int batchSize, long seed) {
       if (!(model instanceof NeuralModel network)) {
         throw new OutriggerException(
             "AbeT replaces the last layer, which only a network of layers allows: "

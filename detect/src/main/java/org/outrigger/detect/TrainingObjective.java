@@ -1,5 +1,6 @@
 package org.outrigger.detect;
 
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.optim.Objective;
@@ -8,12 +9,23 @@ import org.outrigger.core.optim.Objective;
  * A way to train a classifier so that unknown inputs are easier to tell apart afterwards. Rows with
  * a label below 0 are outliers: known rows and outliers go through the network in one pass.
  */
-public interface TrainingObjective extends Method, Objective {
+public interface TrainingObjective extends Method, Objective, AutoCloseable {
   /**
-   * Makes a model ready before its training begins, such as by replacing a layer. A run that is
-   * resumed does this again before the saved weights come back. Does nothing by default.
+   * Makes both ready for training: heads, prototypes, what it must see beforehand, a layer of the
+   * model that it replaces. A resumed run is prepared alike before its checkpoint is read.
    *
-   * @param seed of all randomness
+   * @param train the labelled rows that it will be trained on
+   * @param batchSize rows at a time, where it looks at them
+   * @param seed of what is drawn for the model
+   * @throws org.outrigger.core.OutriggerException if the model or the data lacks what it needs
    */
-  default void prepare(Model model, long seed) {}
+  default void prepare(Model model, IndexedDataset train, int batchSize, long seed) {}
+
+  /** Whether it shapes the features alone, so that a linear head is still to be trained on them. */
+  default boolean leavesHead() {
+    return false;
+  }
+
+  @Override
+  default void close() {}
 }

@@ -46,6 +46,8 @@ class DetectorLawsTest {
         "mcm:tau=4",
         "mahalanobis",
         "relative-mahalanobis",
+        "ssd-plus",
+        "ssd-plus:meanTwice=true",
         "knn:k=5",
         "she",
         "she:metric=COSINE",
