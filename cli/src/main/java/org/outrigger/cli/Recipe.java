@@ -8,23 +8,31 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
+import org.outrigger.core.method.Method;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
 import org.outrigger.detect.HasTraining;
+import org.outrigger.detect.Mol;
 import org.outrigger.detect.TrainingObjective;
 import org.outrigger.detect.Vos;
 
-/** What training minimises, by name: {@code standard}, or a training objective with settings. */
+/**
+ * What training minimises, by name: {@code standard}, a training objective with settings, or {@code
+ * mol}, which trains in a way of its own.
+ */
 final class Recipe implements AutoCloseable {
   private static final String STANDARD = "standard";
+  private static final String META = "mol";
 
   private final @Nullable TrainingObjective method;
+  private final @Nullable Mol meta;
 
-  private Recipe(@Nullable TrainingObjective method) {
+  private Recipe(@Nullable TrainingObjective method, @Nullable Mol meta) {
     this.method = method;
+    this.meta = meta;
   }
 
   /**
@@ -35,9 +43,12 @@ final class Recipe implements AutoCloseable {
   static Recipe parse(String text) {
     String name = text.strip().split(":", 2)[0].toLowerCase(Locale.ROOT);
     if (text.strip().equals(STANDARD)) {
-      return new Recipe(null);
+      return new Recipe(null, null);
     }
-    List<String> names = new ArrayList<>(List.of(STANDARD));
+    if (name.equals(META)) {
+      return new Recipe(null, Methods.parse(Mol.class, text).get(0));
+    }
+    List<String> names = new ArrayList<>(List.of(STANDARD, META));
     Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
     List<String> detectors = Methods.cards(HasTraining.class).stream().map(Card::slug).toList();
     names.addAll(detectors);
@@ -56,18 +67,19 @@ final class Recipe implements AutoCloseable {
     }
     if (detectors.contains(name)) {
       try (HasTraining detector = Methods.parse(HasTraining.class, text).get(0)) {
-        return new Recipe(detector.training());
+        return new Recipe(detector.training(), null);
       }
     }
-    return new Recipe(Methods.parse(TrainingObjective.class, text).get(0));
+    return new Recipe(Methods.parse(TrainingObjective.class, text).get(0), null);
   }
 
   /** Checks that outliers are given if, and only if, the recipe learns from them. */
   void checkOutliers(boolean given) {
-    boolean needs = method != null && method.needs().contains(Need.OUTLIERS);
-    if (needs && method != null && !given) {
+    Method chosen = meta != null ? meta : method;
+    boolean needs = chosen != null && chosen.needs().contains(Need.OUTLIERS);
+    if (needs && chosen != null && !given) {
       throw new OutriggerException(
-          method.card().name()
+          chosen.card().name()
               + " learns from outliers: name some with --outliers, such as inputs of other kinds.");
     }
     if (given && !needs && !(method instanceof Vos)) {
@@ -77,6 +89,11 @@ final class Recipe implements AutoCloseable {
               + ": choose outlier-exposure, energy-fine-tuning or entropic-open-set, or leave it"
               + " out.");
     }
+  }
+
+  /** Meta-training instead of an objective, if that is the recipe. */
+  @Nullable Mol meta() {
+    return meta;
   }
 
   /** The objective, made ready for the model. */
@@ -91,7 +108,7 @@ final class Recipe implements AutoCloseable {
 
   /** Whether its loss can be measured on other data without changing what it remembers. */
   boolean measurable() {
-    return !(method instanceof Stateful);
+    return meta == null && !(method instanceof Stateful);
   }
 
   /** Whether it shapes the features alone, so that the last layer is still to be trained. */
@@ -101,6 +118,9 @@ final class Recipe implements AutoCloseable {
 
   @Override
   public void close() {
+    if (meta != null) {
+      meta.close();
+    }
     if (method != null) {
       method.close();
     }

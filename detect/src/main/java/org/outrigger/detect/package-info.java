@@ -27,6 +27,9 @@
  *       org.outrigger.detect.EntropicOpenSet}, {@link org.outrigger.detect.LogitNorm}, {@link
  *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}, {@link
  *       org.outrigger.detect.Palm}.
+ *   <li>Weights that adapt to new distributions: {@link org.outrigger.detect.Mol}, which learns
+ *       them on {@link org.outrigger.detect.MetaTasks} with the mathematics of {@link
+ *       org.outrigger.detect.MolGradient}.
  * </ul>
  *
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are
