@@ -14,6 +14,7 @@ import org.outrigger.core.method.Need;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
+import org.outrigger.core.optim.StepObjective;
 import org.outrigger.detect.HasTraining;
 import org.outrigger.detect.Mol;
 import org.outrigger.detect.TrainingObjective;
@@ -108,7 +109,13 @@ final class Recipe implements AutoCloseable {
 
   /** Whether its loss can be measured on other data without changing what it remembers. */
   boolean measurable() {
-    return meta == null && !(method instanceof Stateful);
+    return meta == null && (!(method instanceof Stateful) || method instanceof StepObjective);
+  }
+
+  /** The architecture that it is made for, where none is named; null for any. */
+  @Nullable String architecture() {
+    boolean several = method != null && method.needs().contains(Need.MODALITIES);
+    return several ? "multimodal" : null;
   }
 
   /** Whether it shapes the features alone, so that the last layer is still to be trained. */

@@ -14,6 +14,7 @@ public final class DetectMethods implements MethodProvider {
         HardOutlierExposure.class,
         MixOe.class,
         Mol.class,
+        MultiOod.class,
         EnergyFineTuning.class,
         EntropicOpenSet.class,
         LogitNorm.class,
@@ -29,6 +30,7 @@ public final class DetectMethods implements MethodProvider {
         Vra.class,
         WeightedEnergy.class,
         Gram.class,
+        ModalityDiscrepancy.class,
         // Detectors made of detectors.
         RankEnsemble.class,
         // Logits alone.

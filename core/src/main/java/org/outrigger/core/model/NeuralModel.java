@@ -188,7 +188,17 @@ public final class NeuralModel
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
+    if (as(Capabilities.HasModalities.class).isPresent()) {
+      offers.add(Need.MODALITIES);
+    }
     return offers;
+  }
+
+  /** Its own capabilities and those of its root layer. */
+  @Override
+  public <T> Optional<T> as(Class<T> capability) {
+    Object owner = capability.isInstance(this) ? this : root;
+    return capability.isInstance(owner) ? Optional.of(capability.cast(owner)) : Optional.empty();
   }
 
   @Override
