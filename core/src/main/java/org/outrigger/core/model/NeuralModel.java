@@ -194,19 +194,14 @@ public final class NeuralModel
     return offers;
   }
 
-  /** Its own capabilities and those of its root layer. */
-  @Override
-  public <T> Optional<T> as(Class<T> capability) {
-    Object owner = capability.isInstance(this) ? this : root;
-    return capability.isInstance(owner) ? Optional.of(capability.cast(owner)) : Optional.empty();
-  }
-
+  /** Its own capabilities and those of its root layer; a last layer may be no linear head. */
   @Override
   public <T> Optional<T> as(Class<T> capability) {
     if (capability == Capabilities.HasLinearHead.class && !(root.get(headPath) instanceof Linear)) {
       return Optional.empty();
     }
-    return Model.super.as(capability);
+    Object owner = capability.isInstance(this) ? this : root;
+    return capability.isInstance(owner) ? Optional.of(capability.cast(owner)) : Optional.empty();
   }
 
   @Override
