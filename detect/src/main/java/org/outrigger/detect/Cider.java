@@ -171,8 +171,7 @@ public final class Cider implements TrainingObjective, Stateful {
 
   private boolean meanEmbeddings(Outputs known, int classes, @Nullable ProjectionHead[] made) {
     Tensor sums =
-        torch.zeros(
-            new long[] {classes, settings.embedding}, new TensorOptions(ScalarType.Double));
+        torch.zeros(new long[] {classes, settings.embedding}, new TensorOptions(ScalarType.Double));
     Tensor counts = torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long));
     Rows.forEach(
         "CIDER",

@@ -108,8 +108,16 @@ public final class Palm implements TrainingObjective, Stateful {
     /** Without classes: so many prototypes for all rows together. */
     public Settings unlabelled(int prototypes) {
       return new Settings(
-          prototypes, k, prototypeMomentum, temperature, epsilon, sinkhornIterations, lambda,
-          embedding, false, seed);
+          prototypes,
+          k,
+          prototypeMomentum,
+          temperature,
+          epsilon,
+          sinkhornIterations,
+          lambda,
+          embedding,
+          false,
+          seed);
     }
   }
 
@@ -173,12 +181,12 @@ public final class Palm implements TrainingObjective, Stateful {
           try (Rng rng = Rng.named(settings.seed, "palm")) {
             long groups = settings.labelled ? classes : 1;
             ProjectionHead drawn = ProjectionHead.draw(dimension, settings.embedding, rng);
-            Tensor start = ProjectionHead.unit(rng.uniform(groups * settings.cacheSize, settings.embedding));
+            Tensor start =
+                ProjectionHead.unit(rng.uniform(groups * settings.cacheSize, settings.embedding));
             close();
             head = drawn;
             prototypes = Scopes.own(start);
-            seen =
-                Scopes.own(torch.zeros(new long[] {groups}, new TensorOptions(ScalarType.Long)));
+            seen = Scopes.own(torch.zeros(new long[] {groups}, new TensorOptions(ScalarType.Long)));
           }
         });
   }
@@ -203,9 +211,10 @@ public final class Palm implements TrainingObjective, Stateful {
     }
     if (settings.labelled) {
       boolean[] found = new boolean[classes];
-      Arrays.stream(train.labels()).filter(c -> c >= 0 && c < classes).forEach(c -> found[c] = true);
-      List<Integer> missing =
-          IntStream.range(0, classes).filter(c -> !found[c]).boxed().toList();
+      Arrays.stream(train.labels())
+          .filter(c -> c >= 0 && c < classes)
+          .forEach(c -> found[c] = true);
+      List<Integer> missing = IntStream.range(0, classes).filter(c -> !found[c]).boxed().toList();
       if (!missing.isEmpty()) {
         LOG.warn(
             "PALM: '{}' has no row of the classes {}, so their prototypes stay random and attract"

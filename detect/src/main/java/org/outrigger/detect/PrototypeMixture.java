@@ -57,8 +57,7 @@ public record PrototypeMixture(
 
   /** Entries, 0 or more, over their sum along a dimension; zeros stay. */
   private static Tensor shares(Tensor entries, long dimension) {
-    return entries.div(
-        entries.sum(new long[] {dimension}, true, null).clamp_min(new Scalar(TINY)));
+    return entries.div(entries.sum(new long[] {dimension}, true, null).clamp_min(new Scalar(TINY)));
   }
 
   /**
@@ -98,8 +97,7 @@ public record PrototypeMixture(
         contrast(moved, classes));
   }
 
-  private static void check(
-      Tensor embeddings, Tensor prototypes, Tensor labels, long classes) {
+  private static void check(Tensor embeddings, Tensor prototypes, Tensor labels, long classes) {
     Shapes.check()
         .tensor("The embeddings", embeddings, "N", "E")
         .tensor("The prototypes", prototypes, "M", "E")
@@ -119,9 +117,7 @@ public record PrototypeMixture(
   /** Demands rows of length 1, up to rounding. */
   static void requireUnit(String name, Tensor rows, String remedy) {
     double apart =
-        Scopes.noGrad(
-                () ->
-                    rows.detach().square().sum(1).sqrt().sub(new Scalar(1.0)).abs().amax())
+        Scopes.noGrad(() -> rows.detach().square().sum(1).sqrt().sub(new Scalar(1.0)).abs().amax())
             .item_double();
     if (!(apart < 1e-3)) {
       throw new OutriggerException(

@@ -128,7 +128,8 @@ public final class Ssd extends FittedDetector<Ssd.Settings> {
     return Scopes.tensor(
         () -> {
           // In units of u, what is subtracted after standardising is m times the deviation.
-          Tensor again = covariance.diagonal().clamp_min(new Scalar(0)).sqrt().add(new Scalar(TINY));
+          Tensor again =
+              covariance.diagonal().clamp_min(new Scalar(0)).sqrt().add(new Scalar(TINY));
           Tensor origin = meanTwice ? mean.add(mean.mul(again)) : mean;
           return Mahalanobis.offset(origin, factor);
         });

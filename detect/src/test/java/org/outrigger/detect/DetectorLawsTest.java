@@ -78,6 +78,7 @@ class DetectorLawsTest {
   static List<String> distances() {
     return List.of(
         "mahalanobis",
+        "ssd-plus",
         "knn:k=5",
         "pt-ood",
         "she:metric=EUCLIDEAN",

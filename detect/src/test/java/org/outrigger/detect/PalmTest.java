@@ -95,8 +95,7 @@ class PalmTest {
             Tensor moved = step.prototypes();
             assertThat(furthestFromOne(lengths(moved))).isLessThan(1e-9);
             for (int p = 0; p < 12; p++) {
-              double change =
-                  moved.select(0, p).sub(start.select(0, p)).abs().amax().item_double();
+              double change = moved.select(0, p).sub(start.select(0, p)).abs().amax().item_double();
               if (p % CLASSES == 1) {
                 assertThat(change).isLessThan(1e-12);
               }
@@ -120,7 +119,7 @@ class PalmTest {
             agree(unit(rng, 6, 4), p -> PrototypeMixture.contrast(p, CLASSES));
             // One prototype a class: the assignment is constant, and all that is left to the
             // contrast goes through the prototypes' move.
-            Settings one = settings(1, 1, 0.7, 1);
+            Settings one = new Settings(1, 1, 0.7, 0.1, 0.5, 3, 1, 6, true, 1);
             agree(
                 embeddings,
                 z -> PrototypeMixture.step(z, prototypes, labels, CLASSES, one).contrast());
@@ -176,8 +175,7 @@ class PalmTest {
                 .isEqualTo(loss(embeddings, prototypes, labels, settings(2, 2, 0.9, 1)));
             assertThat(loss(embeddings, prototypes, labels, settings(2, 1, 0.9, 1)))
                 .isNotEqualTo(all);
-            Tensor one =
-                PrototypeMixture.sinkhorn(embeddings.narrow(0, 0, 1), prototypes, 0.05, 3);
+            Tensor one = PrototypeMixture.sinkhorn(embeddings.narrow(0, 0, 1), prototypes, 0.05, 3);
             assertThat(Tensors.doubles(one)).containsOnly(new double[] {1 / 6.0}, within(1e-9));
             assertThat(
                     loss(

@@ -259,8 +259,7 @@ public final class PalmSubclassPrototypes implements Claim {
             Tensor shares = together(nearest, count, kind);
             figures.put("purity " + name, largest(shares));
             figures.put(
-                "prototypes in use " + name,
-                shares.sum(1).gt(new Scalar(0)).sum().item_double());
+                "prototypes in use " + name, shares.sum(1).gt(new Scalar(0)).sum().item_double());
             figures.put("purity majority rule", largest(together(label, CLASSES, kind)));
           });
     }
@@ -298,8 +297,7 @@ public final class PalmSubclassPrototypes implements Claim {
         unknown.forEach(
             (kind, data) -> {
               try (RecordedOutputs ood = RecordedOutputs.record(model, data, options)) {
-                DetectionMetrics metrics =
-                    DetectionMetrics.of(known, detector.score(ood.output()));
+                DetectionMetrics metrics = DetectionMetrics.of(known, detector.score(ood.output()));
                 figures.put(
                     kind + " AUROC " + detector.card().name() + " " + name, metrics.auroc());
               }

@@ -141,8 +141,7 @@ public record ColourJitter(
     Tensor fromRed = g.sub(b).div(by);
     Tensor fromGreen = b.sub(r).div(by).add(new Scalar(2.0));
     Tensor fromBlue = r.sub(g).div(by).add(new Scalar(4.0));
-    Tensor place =
-        torch.where(r.eq(value), fromRed, torch.where(g.eq(value), fromGreen, fromBlue));
+    Tensor place = torch.where(r.eq(value), fromRed, torch.where(g.eq(value), fromGreen, fromBlue));
     Tensor moved = place.add(turn, new Scalar(6.0));
     return torch.cat(
         new TensorVector(

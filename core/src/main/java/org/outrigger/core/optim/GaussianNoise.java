@@ -20,7 +20,6 @@ public record GaussianNoise(double std) implements Augmentation {
   public Tensor apply(Tensor inputs, Rng rng) {
     return Scopes.tensor(
         () ->
-            inputs.add(
-                rng.normal(inputs.scalar_type().intern(), inputs.shape()), new Scalar(std)));
+            inputs.add(rng.normal(inputs.scalar_type().intern(), inputs.shape()), new Scalar(std)));
   }
 }

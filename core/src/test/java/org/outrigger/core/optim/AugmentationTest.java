@@ -32,9 +32,7 @@ class AugmentationTest {
             Tensor images = draw.uniform(8, 3, 6, 5);
             Tensor before = images.clone();
             Augmentation all =
-                new ResizedCrop(0.2, true)
-                    .then(ColourJitter.simClr())
-                    .then(new GaussianNoise(0.1));
+                new ResizedCrop(0.2, true).then(ColourJitter.simClr()).then(new GaussianNoise(0.1));
             Tensor first = all.apply(images, one);
             assertThat(first.equal(all.apply(images, two))).isTrue();
             assertThat(first.equal(all.apply(images, two))).isFalse();
@@ -90,8 +88,8 @@ class AugmentationTest {
             Tensor factor = ColourJitter.ofBrightness(0.4).apply(half, rng).div(half);
             assertThat(factor.amin().item_double()).isBetween(0.6 - 1e-6, 0.65);
             assertThat(factor.amax().item_double()).isBetween(1.35, 1.4 + 1e-6);
-            assertThat(apart(factor.amax(new long[] {1, 2, 3}), factor.amin(new long[] {1, 2, 3})))
-                .isZero();
+            long[] pixels = {1, 2, 3};
+            assertThat(apart(factor.amax(pixels, false), factor.amin(pixels, false))).isZero();
           }
         });
   }
@@ -105,10 +103,13 @@ class AugmentationTest {
             Tensor turned = new ColourJitter(0, 0, 0, 0.5, 1, 0).apply(images, rng);
             assertThat(apart(turned, images)).isGreaterThan(0.3);
             long[] channels = {1};
-            assertThat(apart(turned.amax(channels), images.amax(channels))).isLessThan(1e-5);
-            assertThat(apart(turned.amin(channels), images.amin(channels))).isLessThan(1e-5);
+            assertThat(apart(turned.amax(channels, false), images.amax(channels, false)))
+                .isLessThan(1e-5);
+            assertThat(apart(turned.amin(channels, false), images.amin(channels, false)))
+                .isLessThan(1e-5);
             Tensor grey = new ColourJitter(0, 0, 0, 0, 0, 1).apply(images, rng);
-            assertThat(apart(grey.amax(channels), grey.amin(channels))).isLessThan(1e-6);
+            assertThat(apart(grey.amax(channels, false), grey.amin(channels, false)))
+                .isLessThan(1e-6);
           }
         });
   }
