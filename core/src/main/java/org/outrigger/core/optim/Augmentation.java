@@ -14,4 +14,9 @@ public interface Augmentation {
    * @return as many rows of the same shape
    */
   Tensor apply(Tensor inputs, Rng rng);
+
+  /** This change, and then another of its result. */
+  default Augmentation then(Augmentation next) {
+    return (inputs, rng) -> next.apply(apply(inputs, rng), rng);
+  }
 }

@@ -16,6 +16,14 @@ public interface Objective {
    */
   Tensor loss(Output output, Tensor labels);
 
+  /**
+   * How many augmented views of each row a step shows: first all rows in one view, then all in the
+   * next, with the same labels. Without augmentation there is one.
+   */
+  default int views() {
+    return 1;
+  }
+
   /** Trainable parameters of its own, by name, for the optimiser; borrowed. */
   default Map<String, Tensor> parameters() {
     return Map.of();

@@ -193,9 +193,9 @@ final class TrainingRun implements AutoCloseable {
         labels = torch.cat(new TensorVector(labels, none), 0);
       }
       if (trainer.augmentation != null) {
-        try (Rng rng = Rng.named(settings.seed(), "augmentation/" + step)) {
-          inputs = trainer.augmentation.apply(inputs, rng);
-        }
+        int views = trainer.objective.views();
+        inputs = augmented(trainer.augmentation, inputs, views);
+        labels = labels.repeat(views);
       }
       optimiser.pace(schedule.factor(step));
       optimiser.clearGradients();
@@ -230,6 +230,17 @@ final class TrainingRun implements AutoCloseable {
           hits[1] == 0 ? Double.NaN : (double) hits[0] / hits[1],
           optimiser.learningRate() * optimiser.pace(),
           Duration.ofNanos(nanos * Math.max(0, plan.totalSteps() - step)));
+    }
+  }
+
+  /** All rows in one view, then all in the next, [views N, ...]. */
+  private Tensor augmented(Augmentation augmentation, Tensor inputs, int views) {
+    try (Rng rng = Rng.named(settings.seed(), "augmentation/" + step)) {
+      TensorVector all = new TensorVector();
+      for (int view = 0; view < views; view++) {
+        all.push_back(augmentation.apply(inputs, rng));
+      }
+      return views == 1 ? all.get(0) : torch.cat(all, 0);
     }
   }
 
