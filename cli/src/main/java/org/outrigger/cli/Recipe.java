@@ -10,12 +10,9 @@ import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
-import org.outrigger.core.model.Capabilities.HasLinearHead;
 import org.outrigger.core.model.Model;
-import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
-import org.outrigger.detect.Cider;
 import org.outrigger.detect.TrainingObjective;
 import org.outrigger.detect.Vos;
 
@@ -80,16 +77,7 @@ final class Recipe implements AutoCloseable {
       return new CrossEntropy();
     }
     model.require(method, TrainingObjective.class);
-    if (method instanceof Vos vos) {
-      model.as(HasLinearHead.class).ifPresent(owner -> vos.attach(owner.head()));
-    }
-    if (method instanceof Cider cider) {
-      try (RecordedOutputs outputs =
-          RecordedOutputs.record(
-              model, train, RecordedOutputs.Options.defaults().withBatchSize(batchSize))) {
-        cider.initialise(outputs);
-      }
-    }
+    method.prepare(model, train, batchSize);
     return method;
   }
 
@@ -100,15 +88,13 @@ final class Recipe implements AutoCloseable {
 
   /** Whether it shapes the features alone, so that the last layer is still to be trained. */
   boolean leavesHead() {
-    return method instanceof Cider;
+    return method != null && method.leavesHead();
   }
 
   @Override
-  public void close() throws OutriggerException {
-    if (method instanceof Vos vos) {
-      vos.close();
-    } else if (method instanceof Cider cider) {
-      cider.close();
+  public void close() {
+    if (method != null) {
+      method.close();
     }
   }
 }

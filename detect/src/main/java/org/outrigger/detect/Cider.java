@@ -3,15 +3,14 @@ package org.outrigger.detect;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
-import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
@@ -19,8 +18,10 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.method.Room;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
+import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
@@ -48,13 +49,10 @@ import org.outrigger.core.torch.Tensors;
     room = Room.DETECT,
     needs = {Need.FEATURES, Need.PARAMETER_GRADIENTS, Need.TRAINING, Need.LABELS},
     state = "the projection head and a prototype for each class")
-public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
+public final class Cider implements TrainingObjective, Stateful {
   private static final String TYPE = "objective/cider";
   private static final double COMPACTNESS_BASE = 0.07;
   private static final double DISPERSION_BASE = 0.1;
-  private static final String[] PARAMETERS = {
-    "head.0.weight", "head.0.bias", "head.2.weight", "head.2.bias"
-  };
 
   /**
    * @param w the weight of compactness, 0 or more; 2
@@ -78,7 +76,8 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
   }
 
   private final Settings settings;
-  private Map<String, Tensor> tensors = Map.of();
+  private @Nullable ProjectionHead head;
+  private @Nullable Tensor prototypes;
 
   public Cider() {
     this(Settings.defaults());
@@ -144,14 +143,9 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
           now.index_select(0, label)
               .mul(new Scalar(momentum))
               .add(embeddings.index_select(0, rows).mul(new Scalar(1 - momentum)));
-      now = now.index_copy(0, label, unit(moved));
+      now = now.index_copy(0, label, ProjectionHead.unit(moved));
     }
     return now;
-  }
-
-  private static Tensor unit(Tensor rows) {
-    Tensor length = rows.norm(new ScalarOptional(new Scalar(2)), new long[] {1}, true);
-    return rows.div(length.clamp_min(new Scalar(1e-12)));
   }
 
   /**
@@ -164,84 +158,71 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
   public void initialise(Outputs known) {
     int classes = known.classes();
     HyperParameter.atLeast("the number of classes", classes, 2);
-    Scopes.run(
-        () -> {
-          try (AutoGradMode off = new AutoGradMode(false)) {
-            Map<String, Tensor> made = new LinkedHashMap<>();
-            Tensor sums =
-                torch.zeros(
-                    new long[] {classes, settings.embedding}, new TensorOptions(ScalarType.Double));
-            Tensor counts = torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long));
-            Rows.forEach(
-                "CIDER",
-                known,
-                rows -> {
-                  if (made.isEmpty()) {
-                    made.putAll(own(head(rows.features().size(1))));
-                  }
-                  Tensor embedded = embed(made, rows.features()).to(ScalarType.Double);
-                  sums.index_add_(0, rows.labels(), embedded);
-                  counts.add_(torch.one_hot(rows.labels(), classes).sum(0));
-                });
-            long[] sizes = Tensors.longs(counts);
-            for (int c = 0; c < classes; c++) {
-              if (sizes[c] == 0) {
-                made.values().forEach(Scopes::release);
-                throw new OutriggerException(
-                    "CIDER needs known rows of each class, but class " + c + " has none.");
-              }
+    @Nullable ProjectionHead[] made = {null};
+    try {
+      Scopes.run(() -> Scopes.grad(false, () -> meanEmbeddings(known, classes, made)));
+    } catch (RuntimeException e) {
+      if (made[0] != null) {
+        made[0].release();
+      }
+      throw e;
+    }
+  }
+
+  private boolean meanEmbeddings(Outputs known, int classes, @Nullable ProjectionHead[] made) {
+    Tensor sums =
+        torch.zeros(new long[] {classes, settings.embedding}, new TensorOptions(ScalarType.Double));
+    Tensor counts = torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long));
+    Rows.forEach(
+        "CIDER",
+        known,
+        rows -> {
+          ProjectionHead drawn = made[0];
+          if (drawn == null) {
+            try (Rng rng = Rng.named(settings.seed, "cider")) {
+              drawn = ProjectionHead.draw(rows.features().size(1), settings.embedding, rng);
             }
-            made.put("prototypes", Scopes.own(unit(sums).to(ScalarType.Float)));
-            close();
-            tensors = trainable(made);
+            made[0] = drawn;
           }
+          Tensor embedded = drawn.embed(rows.features()).to(ScalarType.Double);
+          sums.index_add_(0, rows.labels(), embedded);
+          counts.add_(torch.one_hot(rows.labels(), classes).sum(0));
         });
+    long[] sizes = Tensors.longs(counts);
+    for (int c = 0; c < classes; c++) {
+      if (sizes[c] == 0) {
+        throw new OutriggerException(
+            "CIDER needs known rows of each class, but class " + c + " has none.");
+      }
+    }
+    Tensor start = Scopes.own(ProjectionHead.unit(sums).to(ScalarType.Float));
+    close();
+    head = made[0];
+    prototypes = start;
+    return true;
   }
 
-  private Map<String, Tensor> head(long dimension) {
-    try (Rng rng = Rng.named(settings.seed, "cider")) {
-      double bound = 1 / Math.sqrt(dimension);
-      Map<String, Tensor> head = new LinkedHashMap<>();
-      head.put("head.0.weight", rng.fillUniform(floats(dimension, dimension), -bound, bound));
-      head.put("head.0.bias", rng.fillUniform(floats(dimension), -bound, bound));
-      head.put(
-          "head.2.weight", rng.fillUniform(floats(settings.embedding, dimension), -bound, bound));
-      head.put("head.2.bias", rng.fillUniform(floats(settings.embedding), -bound, bound));
-      return head;
+  /** {@linkplain #initialise Initialises} with what the model makes of the data. */
+  @Override
+  public void prepare(Model model, IndexedDataset train, int batchSize) {
+    try (RecordedOutputs outputs =
+        RecordedOutputs.record(
+            model, train, RecordedOutputs.Options.defaults().withBatchSize(batchSize))) {
+      initialise(outputs);
     }
   }
 
-  private static Tensor floats(long... shape) {
-    return torch.zeros(shape, new TensorOptions(ScalarType.Float));
+  @Override
+  public boolean leavesHead() {
+    return true;
   }
 
-  private static Map<String, Tensor> own(Map<String, Tensor> made) {
-    Map<String, Tensor> owned = new LinkedHashMap<>();
-    made.forEach((name, tensor) -> owned.put(name, Scopes.own(tensor)));
-    return owned;
-  }
-
-  private static Map<String, Tensor> trainable(Map<String, Tensor> owned) {
-    for (String name : PARAMETERS) {
-      get(owned, name).requires_grad_(true);
-    }
-    return owned;
-  }
-
-  private static Tensor get(Map<String, Tensor> tensors, String name) {
-    Tensor tensor = tensors.get(name);
-    if (tensor == null) {
+  private static <T> T need(@Nullable T part) {
+    if (part == null) {
       throw new OutriggerException(
           "CIDER has no prototypes yet: call initialise with labelled known outputs first.");
     }
-    return tensor;
-  }
-
-  private static Tensor embed(Map<String, Tensor> head, Tensor features) {
-    Tensor x = features.to(ScalarType.Float);
-    Tensor hidden =
-        torch.relu(torch.addmm(get(head, "head.0.bias"), x, get(head, "head.0.weight").t()));
-    return unit(torch.addmm(get(head, "head.2.bias"), hidden, get(head, "head.2.weight").t()));
+    return part;
   }
 
   /**
@@ -251,36 +232,31 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
    * @return float32 [N, E]
    */
   public Tensor embed(Tensor features) {
-    return Scopes.tensor(() -> embed(tensors, features));
+    return need(head).embed(features);
   }
 
   /** The projection head's weights; empty before {@link #initialise}. */
   @Override
   public Map<String, Tensor> parameters() {
-    Map<String, Tensor> parameters = new LinkedHashMap<>();
-    if (!tensors.isEmpty()) {
-      for (String name : PARAMETERS) {
-        parameters.put("cider." + name, get(tensors, name));
-      }
-    }
-    return parameters;
+    return head == null ? Map.of() : head.parameters("cider");
   }
 
   /** The prototypes, float32 [C, E], borrowed. */
   public Tensor prototypes() {
-    return get(tensors, "prototypes");
+    return need(prototypes);
   }
 
   /** The loss; moves the prototypes. */
   @Override
   public Tensor loss(Output output, Tensor labels) {
-    Tensor prototypes = prototypes();
+    Tensor present = prototypes();
+    ProjectionHead projection = need(head);
     Shapes.check()
-        .size("D", get(tensors, "head.0.weight").size(1), "the outputs CIDER was initialised with")
+        .size("D", projection.dimension(), "the outputs CIDER was initialised with")
         .tensor("The features", output.features(), "N", "D")
         .tensor("The labels", labels, "N");
     Shapes.notEmpty("The features", output.features());
-    Shapes.labels("The labels", labels, prototypes.size(0), true);
+    Shapes.labels("The labels", labels, present.size(0), true);
     return Scopes.tensor(
         () -> {
           Tensor rows = Losses.known(labels).nonzero().flatten();
@@ -288,8 +264,8 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
             return output.features().sum().mul(new Scalar(0.0));
           }
           Tensor label = labels.index_select(0, rows);
-          Tensor embedded = embed(tensors, output.features().index_select(0, rows));
-          Tensor moved = update(prototypes, embedded, label, settings.prototypeMomentum);
+          Tensor embedded = projection.embed(output.features().index_select(0, rows));
+          Tensor moved = update(present, embedded, label, settings.prototypeMomentum);
           Tensor still = moved.detach();
           Tensor loss =
               compactness(embedded, still, label, settings.temperature)
@@ -302,7 +278,8 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
 
   private void replacePrototypes(Tensor moved) {
     // A new tensor: the graph of this loss may need the earlier one.
-    Tensor old = tensors.put("prototypes", Scopes.own(moved));
+    Tensor old = prototypes;
+    prototypes = Scopes.own(moved);
     Scopes.release(old);
   }
 
@@ -313,47 +290,36 @@ public final class Cider implements TrainingObjective, Stateful, AutoCloseable {
 
   @Override
   public State state() {
-    prototypes();
-    return new State(TYPE, 1, Map.of("settings", Methods.values(settings)), tensors);
+    Map<String, Tensor> saved = new LinkedHashMap<>(need(head).tensors());
+    saved.put("prototypes", prototypes());
+    return new State(TYPE, 1, Map.of("settings", Methods.values(settings)), saved);
   }
 
   @Override
   public void restore(State state) {
     state.expect(TYPE, 1);
-    Scopes.run(
-        () -> {
-          try (AutoGradMode off = new AutoGradMode(false)) {
-            Shapes shapes =
-                Shapes.check()
-                    .size("E", settings.embedding, "the setting embedding")
-                    .tensor("The saved prototypes", state.tensor("prototypes"), "C", "E")
-                    .tensor("The saved head.0.weight", state.tensor("head.0.weight"), "D", "D")
-                    .tensor("The saved head.0.bias", state.tensor("head.0.bias"), "D")
-                    .tensor("The saved head.2.weight", state.tensor("head.2.weight"), "E", "D")
-                    .tensor("The saved head.2.bias", state.tensor("head.2.bias"), "E");
-            @Nullable Tensor present = tensors.get("head.0.weight");
-            if (present == null) {
-              Map<String, Tensor> copies = new LinkedHashMap<>();
-              for (String name : PARAMETERS) {
-                copies.put(name, Scopes.own(state.tensor(name).clone()));
-              }
-              copies.put("prototypes", Scopes.own(state.tensor("prototypes").clone()));
-              tensors = trainable(copies);
-            } else {
-              shapes.tensor("The projection head", present, "D", "D");
-              // In place: an optimiser may hold the parameters.
-              for (String name : PARAMETERS) {
-                get(tensors, name).copy_(state.tensor(name));
-              }
-              replacePrototypes(state.tensor("prototypes").clone());
-            }
-          }
-        });
+    Shapes shapes =
+        Shapes.check()
+            .size("E", settings.embedding, "the setting embedding")
+            .tensor("The saved prototypes", state.tensor("prototypes"), "C", "E");
+    ProjectionHead.check(shapes, state);
+    ProjectionHead present = head;
+    if (present == null) {
+      head = ProjectionHead.of(state);
+    } else {
+      present.check(shapes);
+      present.copy(state);
+    }
+    Scopes.run(() -> replacePrototypes(state.tensor("prototypes").clone()));
   }
 
   @Override
   public void close() {
-    tensors.values().forEach(Scopes::release);
-    tensors = Map.of();
+    if (head != null) {
+      head.release();
+      head = null;
+    }
+    Scopes.release(prototypes);
+    prototypes = null;
   }
 }

@@ -14,6 +14,7 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
@@ -21,7 +22,9 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.method.Room;
+import org.outrigger.core.model.Capabilities.HasLinearHead;
 import org.outrigger.core.model.LinearHead;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -60,7 +63,7 @@ import org.outrigger.core.torch.Tensors;
       Need.LABELS
     },
     state = "energy weights, the logistic regression, queues of features, the random state")
-public final class Vos implements TrainingObjective, Stateful, AutoCloseable {
+public final class Vos implements TrainingObjective, Stateful {
   private static final String TYPE = "objective/vos";
   private static final double RIDGE = 1e-4;
 
@@ -170,6 +173,12 @@ public final class Vos implements TrainingObjective, Stateful, AutoCloseable {
           head = new LinearHead(Scopes.own(newHead.weight()), Scopes.own(newHead.bias()));
           release(old);
         });
+  }
+
+  /** {@linkplain #attach Attaches} the model's head. */
+  @Override
+  public void prepare(Model model, IndexedDataset train, int batchSize) {
+    model.as(HasLinearHead.class).ifPresent(owner -> attach(owner.head()));
   }
 
   private Map<String, Tensor> initial(long classes, long dimension) {
