@@ -18,6 +18,7 @@ public final class DetectMethods implements MethodProvider {
         LogitNorm.class,
         Vos.class,
         Cider.class,
+        Palm.class,
         // The model with its inputs.
         Odin.class,
         // Class statistics of logits or features.
@@ -39,6 +40,7 @@ public final class DetectMethods implements MethodProvider {
         // Features.
         Mahalanobis.class,
         RelativeMahalanobis.class,
+        Ssd.class,
         Knn.class,
         She.class,
         // Features and the linear head.

@@ -9,8 +9,9 @@
  *       org.outrigger.detect.Mcm}; fitted on them: {@link org.outrigger.detect.KlMatching}, {@link
  *       org.outrigger.detect.OpenMax}.
  *   <li>How far a feature is from the known ones: {@link org.outrigger.detect.Mahalanobis}, {@link
- *       org.outrigger.detect.RelativeMahalanobis}, {@link org.outrigger.detect.Knn}, {@link
- *       org.outrigger.detect.She}, {@link org.outrigger.detect.Residual}.
+ *       org.outrigger.detect.RelativeMahalanobis}, {@link org.outrigger.detect.Ssd}, {@link
+ *       org.outrigger.detect.Knn}, {@link org.outrigger.detect.She}, {@link
+ *       org.outrigger.detect.Residual}.
  *   <li>Features and the linear head together: {@link org.outrigger.detect.Vim}, {@link
  *       org.outrigger.detect.NnGuide}, {@link org.outrigger.detect.GradNorm}, {@link
  *       org.outrigger.detect.Fdbd}, {@link org.outrigger.detect.Nci}; the energy of the head after
@@ -24,7 +25,8 @@
  *   <li>Losses that prepare a network for detection: {@link org.outrigger.detect.OutlierExposure},
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link
  *       org.outrigger.detect.EntropicOpenSet}, {@link org.outrigger.detect.LogitNorm}, {@link
- *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}.
+ *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}, {@link
+ *       org.outrigger.detect.Palm}.
  * </ul>
  *
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are

@@ -105,6 +105,7 @@ public class DetectorBenchmark {
       "mcm",
       "mahalanobis",
       "relative-mahalanobis",
+      "ssd-plus",
       "she",
       "residual",
       "vim",

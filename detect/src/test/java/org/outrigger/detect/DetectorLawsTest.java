@@ -46,6 +46,8 @@ class DetectorLawsTest {
         "mcm:tau=4",
         "mahalanobis",
         "relative-mahalanobis",
+        "ssd-plus",
+        "ssd-plus:meanTwice=true",
         "knn:k=5",
         "she",
         "she:metric=COSINE",
@@ -76,6 +78,7 @@ class DetectorLawsTest {
   static List<String> distances() {
     return List.of(
         "mahalanobis",
+        "ssd-plus",
         "knn:k=5",
         "pt-ood",
         "she:metric=EUCLIDEAN",
