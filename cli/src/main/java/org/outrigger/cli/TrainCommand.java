@@ -23,8 +23,10 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.metric.Accuracy;
 import org.outrigger.core.model.ModelFiles;
 import org.outrigger.core.model.NeuralModel;
+import org.outrigger.core.optim.ColourJitter;
 import org.outrigger.core.optim.CropAndFlip;
 import org.outrigger.core.optim.Objective;
+import org.outrigger.core.optim.ResizedCrop;
 import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
 import org.outrigger.core.zoo.Zoo;
@@ -59,7 +61,8 @@ final class TrainCommand implements Runnable {
   private enum Augment {
     NONE,
     CROP,
-    CROP_AND_FLIP;
+    CROP_AND_FLIP,
+    SIMCLR;
 
     @Override
     public String toString() {
@@ -120,7 +123,7 @@ final class TrainCommand implements Runnable {
       defaultValue = "standard",
       description =
           "standard (cross-entropy), outlier-exposure, energy-fine-tuning, entropic-open-set,"
-              + " logit-norm, vos or cider, perhaps with settings: logit-norm:tau=0.1.")
+              + " logit-norm, vos, cider or palm, perhaps with settings: logit-norm:tau=0.1.")
   private String recipeName;
 
   @Option(
@@ -155,7 +158,9 @@ final class TrainCommand implements Runnable {
       paramLabel = "HOW",
       converter = AugmentConverter.class,
       defaultValue = "none",
-      description = "none, crop or crop-and-flip (of images); ${DEFAULT-VALUE} by default.")
+      description =
+          "none, crop, crop-and-flip or simclr (resized crops and colours in 0 .. 1), of images;"
+              + " ${DEFAULT-VALUE} by default.")
   private Augment augment;
 
   @Option(
@@ -431,7 +436,10 @@ final class TrainCommand implements Runnable {
         throw new OutriggerException("--augment is for images: leave it out for rows of a table.");
       }
       int padding = (int) Math.max(1, train.inputShape()[1] / 8);
-      trainer.augment(new CropAndFlip(padding, augment == Augment.CROP_AND_FLIP));
+      trainer.augment(
+          augment == Augment.SIMCLR
+              ? new ResizedCrop(0.2, true).then(ColourJitter.simClr())
+              : new CropAndFlip(padding, augment == Augment.CROP_AND_FLIP));
     }
     if (checkpoint != null) {
       trainer.checkpoint(checkpoint);
