@@ -61,7 +61,14 @@ import org.outrigger.detect.MolGradient.Episode;
         "Wu, Lu, Fang, Zhang. Meta OOD Learning for Continuously Adaptive OOD Detection. ICCV 2023",
     year = 2023,
     room = Room.DETECT,
-    needs = {Need.LOGITS, Need.PARAMETER_GRADIENTS, Need.TRAINING, Need.LABELS, Need.OUTLIERS},
+    needs = {
+      Need.LOGITS,
+      Need.PARAMETER_GRADIENTS,
+      Need.SWAPPABLE_LAYERS,
+      Need.TRAINING,
+      Need.LABELS,
+      Need.OUTLIERS
+    },
     state = "initial and current weights, normalisation statistics, outer Adam, counters")
 public final class Mol implements Method, Stateful, AutoCloseable {
   private static final String TYPE = "meta/mol";

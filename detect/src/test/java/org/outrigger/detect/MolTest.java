@@ -238,7 +238,7 @@ class MolTest {
     Scopes.run(
         () -> {
           try (NeuralModel model = mlp(5);
-              Mol mol = trained(model, settings("innerSteps", 1, "innerRate", 0.5), 0)) {
+              Mol mol = trained(model, settings("innerSteps", 1, "innerRate", 0.05), 0)) {
             Batch rows = support(by(0), 3);
             Batch misleading =
                 new Batch(
@@ -256,7 +256,7 @@ class MolTest {
               double own = Quantiles.of(energies, 0.95);
               assertThat(again.threshold()).isCloseTo((once + own) / 2, within(1e-6));
             }
-            for (int i = 0; i < 10; i++) {
+            for (int i = 0; i < 60; i++) {
               mol.adapt(rows);
             }
             assertThat(mol.adapt(misleading).outcome()).isEqualTo(Outcome.RESET);

@@ -90,7 +90,8 @@ public final class MolOnRotatingDigits implements Claim {
     try (TensorDataset train = SmallImages.half(Mnist::train, scale.pick(8000, 800), seed);
         TensorDataset test = SmallImages.half(Mnist::test, scale.pick(2000, 200), seed);
         NeuralModel start =
-            NeuralModel.create("mlp", Map.of("hidden", "64,64"), SmallImages.shape(), 6, seed)) {
+            NeuralModel.create(
+                "mlp", Map.of("hidden", List.of(64, 64)), SmallImages.shape(), 6, seed)) {
       Splits known = train.keepClasses(KNOWN).splitStratified(0.9, seed);
       IndexedDataset outliers = train.onlyUnknown(6, 7);
       ShiftSequence sequence =
