@@ -1,8 +1,10 @@
 package org.outrigger.cli;
 
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
@@ -29,6 +31,20 @@ final class Recipe implements AutoCloseable {
     this.method = method;
   }
 
+  private static List<String> names() {
+    List<String> names = new ArrayList<>(List.of(STANDARD));
+    Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
+    return names;
+  }
+
+  /** The names of all recipes, for help and completion. */
+  static final class Names implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return names().iterator();
+    }
+  }
+
   /**
    * Reads a recipe such as {@code logit-norm:tau=0.1}.
    *
@@ -39,8 +55,7 @@ final class Recipe implements AutoCloseable {
     if (text.strip().equals(STANDARD)) {
       return new Recipe(null);
     }
-    List<String> names = new ArrayList<>(List.of(STANDARD));
-    Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
+    List<String> names = names();
     if (name.equals(STANDARD) || !names.contains(name)) {
       List<String> near = Methods.nearest(name, names);
       throw new OutriggerException(
@@ -69,8 +84,12 @@ final class Recipe implements AutoCloseable {
       throw new OutriggerException(
           "--outliers is of no use to the recipe "
               + (method == null ? STANDARD : method.card().slug())
-              + ": choose outlier-exposure, energy-fine-tuning or entropic-open-set, or leave it"
-              + " out.");
+              + ": choose one that learns from outliers ("
+              + Methods.cards(TrainingObjective.class).stream()
+                  .filter(card -> List.of(card.needs()).contains(Need.OUTLIERS))
+                  .map(Card::slug)
+                  .collect(Collectors.joining(", "))
+              + "), or leave it out.");
     }
   }
 
