@@ -257,7 +257,7 @@ public final class MixOe implements TrainingObjective, StepObjective {
       throw new OutriggerException(
           "Cutmix pastes parts of images [N, C, H, W], but the inputs have shape "
               + Arrays.toString(inputs.shape())
-              + ": use mixup (mixoe:mixOp=MIXUP,alpha=1).");
+              + ": use mixup (mixoe:mixOp=MIXUP:alpha=1).");
     }
     Tensor knownRows = Losses.known(labels).nonzero().flatten();
     Tensor outlierRows = Losses.outliers(labels).nonzero().flatten();

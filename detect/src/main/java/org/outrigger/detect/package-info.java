@@ -10,7 +10,8 @@
  *       org.outrigger.detect.OpenMax}.
  *   <li>How far a feature is from the known ones: {@link org.outrigger.detect.Mahalanobis}, {@link
  *       org.outrigger.detect.RelativeMahalanobis}, {@link org.outrigger.detect.Knn}, {@link
- *       org.outrigger.detect.She}, {@link org.outrigger.detect.Residual}.
+ *       org.outrigger.detect.PtOod}, {@link org.outrigger.detect.She}, {@link
+ *       org.outrigger.detect.Residual}.
  *   <li>Features and the linear head together: {@link org.outrigger.detect.Vim}, {@link
  *       org.outrigger.detect.NnGuide}, {@link org.outrigger.detect.GradNorm}, {@link
  *       org.outrigger.detect.Fdbd}, {@link org.outrigger.detect.Nci}; the energy of the head after
@@ -22,9 +23,12 @@
  *       org.outrigger.detect.Gram} reads inner layers.
  *   <li>Several detectors as one: {@link org.outrigger.detect.RankEnsemble}.
  *   <li>Losses that prepare a network for detection: {@link org.outrigger.detect.OutlierExposure},
+ *       {@link org.outrigger.detect.HardOutlierExposure}, {@link org.outrigger.detect.MixOe},
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link
  *       org.outrigger.detect.EntropicOpenSet}, {@link org.outrigger.detect.LogitNorm}, {@link
  *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}.
+ *   <li>How far a frozen backbone can be trusted: {@link org.outrigger.detect.LinearProbe}, {@link
+ *       org.outrigger.detect.Separability}.
  * </ul>
  *
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are
