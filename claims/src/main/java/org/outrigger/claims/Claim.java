@@ -47,6 +47,14 @@ public interface Claim {
   }
 
   /**
+   * What the full size needs that is not there, and what to put where; empty if it can be run. The
+   * smallest size needs nothing.
+   */
+  default String missing() {
+    return "";
+  }
+
+  /**
    * Runs the experiment once, in a scope of its own.
    *
    * @param seed of all randomness: same seed and threads, same figures

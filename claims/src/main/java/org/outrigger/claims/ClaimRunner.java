@@ -31,6 +31,11 @@ public final class ClaimRunner {
     this.listener = listener;
   }
 
+  /** Whether all that the claim needs at this scale is there. */
+  public boolean ready(Claim claim) {
+    return scale == Scale.SMOKE || claim.missing().isEmpty();
+  }
+
   /** Runs a claim with its own seeds. */
   public ClaimReport run(Claim claim) {
     return run(claim, claim.seeds());
@@ -40,12 +45,17 @@ public final class ClaimRunner {
    * Runs a claim.
    *
    * @param seeds at least one, no two alike
-   * @throws OutriggerException if a figure is not a finite number
+   * @throws OutriggerException if data that it needs is not there, or a figure is not a finite
+   *     number
    */
   public ClaimReport run(Claim claim, List<Long> seeds) {
     if (seeds.isEmpty() || seeds.stream().distinct().count() < seeds.size()) {
       throw new OutriggerException(
           "seeds = " + seeds + " cannot be used: give at least one, and each once.");
+    }
+    if (!ready(claim)) {
+      throw new OutriggerException(
+          "The claim " + claim.slug() + " cannot be measured. " + claim.missing());
     }
     String started = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
     List<Measurements.Run> runs = new ArrayList<>();

@@ -20,7 +20,11 @@ class ClaimRunnerTest {
   @TempDir Path folder;
 
   /** Measures ours = seed + shift and theirs = 10. */
-  private record Made(double shift) implements Claim {
+  private record Made(double shift, String missing) implements Claim {
+    Made(double shift) {
+      this(shift, "");
+    }
+
     @Override
     public String slug() {
       return "made";
@@ -151,6 +155,38 @@ class ClaimRunnerTest {
     assertThatThrownBy(() -> run(new Made(Double.NaN)))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("'ours' of seed 0 is NaN");
+  }
+
+  @Test
+  void dataThatIsNotThereIsNeededAtFullSizeOnly() {
+    Claim claim = new Made(20, "Put numbers into a folder.");
+    ClaimRunner.Listener nobody = new ClaimRunner.Listener() {};
+    assertThat(new ClaimRunner(Scale.SMOKE, nobody).run(claim).holds()).isTrue();
+    ClaimRunner full = new ClaimRunner(Scale.FULL, nobody);
+    assertThat(full.ready(claim)).isFalse();
+    assertThatThrownBy(() -> full.run(claim))
+        .isInstanceOf(OutriggerException.class)
+        .hasMessage("The claim made cannot be measured. Put numbers into a folder.");
+  }
+
+  @Test
+  void aDataFolderIsFoundOrExplained() throws IOException {
+    String before = System.getProperty(DataFolder.PROPERTY);
+    try {
+      System.setProperty(DataFolder.PROPERTY, folder.toString());
+      assertThat(DataFolder.missing("cifar-10"))
+          .contains("CIFAR-10 is not embedded", folder.resolve("cifar-10").toString(), "train/");
+      assertThat(DataFolder.of("cifar-10")).isEmpty();
+      Path made = Files.createDirectory(folder.resolve("cifar-10"));
+      assertThat(DataFolder.of("cifar-10")).contains(made);
+      assertThat(DataFolder.missing("cifar-10")).isEmpty();
+    } finally {
+      if (before == null) {
+        System.clearProperty(DataFolder.PROPERTY);
+      } else {
+        System.setProperty(DataFolder.PROPERTY, before);
+      }
+    }
   }
 
   @Test

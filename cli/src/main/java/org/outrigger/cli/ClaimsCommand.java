@@ -153,6 +153,9 @@ final class ClaimsCommand implements Runnable {
       }
       device.apply();
       List<ClaimReport> reports = new ArrayList<>();
+      if (all) {
+        claims = withData(claims);
+      }
       int total = claims.stream().mapToInt(claim -> seedsOf(claim).size()).sum();
       try (Progress progress = new Progress("claims", total)) {
         ClaimRunner runner = new ClaimRunner(scale, new Reporter(progress));
@@ -185,6 +188,20 @@ final class ClaimsCommand implements Runnable {
             "Name the claims to run, or give --all; 'outrigger claims list' shows them.");
       }
       return names == null ? ClaimRegistry.all() : ClaimRegistry.parse(names);
+    }
+
+    /** Those that can be measured; says of the others what to put where. */
+    private List<Claim> withData(List<Claim> claims) {
+      ClaimRunner runner = new ClaimRunner(scale, new ClaimRunner.Listener() {});
+      List<Claim> ready = claims.stream().filter(runner::ready).toList();
+      claims.stream()
+          .filter(claim -> !ready.contains(claim))
+          .forEach(
+              claim ->
+                  spec.commandLine()
+                      .getErr()
+                      .println("Skipped " + claim.slug() + ": " + claim.missing()));
+      return ready;
     }
 
     private List<Long> seedsOf(Claim claim) {

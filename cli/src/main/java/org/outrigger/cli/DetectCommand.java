@@ -9,11 +9,16 @@ import picocli.CommandLine.Spec;
     name = "detect",
     mixinStandardHelpOptions = true,
     description = "Works with detectors of unknown inputs.",
-    subcommands = {DetectCompareCommand.class, DetectModalitiesCommand.class},
-    footerHeading = "%nExample:%n",
+    subcommands = {
+      DetectCompareCommand.class,
+      DetectSeparabilityCommand.class,
+      DetectModalitiesCommand.class
+    },
+    footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger detect compare --model resnet.pt --id test/ --ood scans/ noise/ \\",
-      "      --report detectors.html"
+      "      --report detectors.html",
+      "  outrigger detect separability --model resnet.pt --id birds/ --ood dogs/ --report b.html"
     })
 final class DetectCommand implements Runnable {
   @Spec private CommandSpec spec;

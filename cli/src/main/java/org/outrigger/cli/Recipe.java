@@ -1,8 +1,10 @@
 package org.outrigger.cli;
 
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
@@ -36,6 +38,22 @@ final class Recipe implements AutoCloseable {
     this.meta = meta;
   }
 
+  private static List<String> names() {
+    List<String> names = new ArrayList<>(List.of(STANDARD));
+    Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
+    Methods.cards(HasTraining.class).stream().map(Card::slug).forEach(names::add);
+    names.add(META);
+    return names;
+  }
+
+  /** The names of all recipes, for help and completion. */
+  static final class Names implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return names().iterator();
+    }
+  }
+
   /**
    * Reads a recipe such as {@code logit-norm:tau=0.1}.
    *
@@ -49,10 +67,7 @@ final class Recipe implements AutoCloseable {
     if (name.equals(META)) {
       return new Recipe(null, Methods.parse(Mol.class, text).get(0));
     }
-    List<String> names = new ArrayList<>(List.of(STANDARD, META));
-    Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
-    List<String> detectors = Methods.cards(HasTraining.class).stream().map(Card::slug).toList();
-    names.addAll(detectors);
+    List<String> names = names();
     if (name.equals(STANDARD) || !names.contains(name)) {
       List<String> near = Methods.nearest(name, names);
       throw new OutriggerException(
@@ -66,7 +81,7 @@ final class Recipe implements AutoCloseable {
                   + String.join(", ", names)
                   + ".");
     }
-    if (detectors.contains(name)) {
+    if (Methods.cards(HasTraining.class).stream().anyMatch(card -> card.slug().equals(name))) {
       try (HasTraining detector = Methods.parse(HasTraining.class, text).get(0)) {
         return new Recipe(detector.training(), null);
       }
@@ -87,8 +102,12 @@ final class Recipe implements AutoCloseable {
       throw new OutriggerException(
           "--outliers is of no use to the recipe "
               + (method == null ? STANDARD : method.card().slug())
-              + ": choose outlier-exposure, energy-fine-tuning or entropic-open-set, or leave it"
-              + " out.");
+              + ": choose one that learns from outliers ("
+              + Methods.cards(TrainingObjective.class).stream()
+                  .filter(card -> List.of(card.needs()).contains(Need.OUTLIERS))
+                  .map(Card::slug)
+                  .collect(Collectors.joining(", "))
+              + "), or leave it out.");
     }
   }
 

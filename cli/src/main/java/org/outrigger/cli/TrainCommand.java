@@ -1,26 +1,18 @@
 package org.outrigger.cli;
 
-import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
-import org.outrigger.core.data.Batch;
-import org.outrigger.core.data.Batches;
-import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Splits;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.io.AtomicFiles;
-import org.outrigger.core.io.Json;
 import org.outrigger.core.method.HyperParameter;
-import org.outrigger.core.metric.Accuracy;
 import org.outrigger.core.model.ModelFiles;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.optim.ColourJitter;
@@ -31,7 +23,6 @@ import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
 import org.outrigger.core.zoo.Zoo;
 import org.outrigger.detect.Mol;
-import org.outrigger.evaluate.report.ReportPage;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -60,7 +51,10 @@ import picocli.CommandLine.TypeConversionException;
       "  outrigger train --arch mlp --data mnist --recipe mol:iterations=1000 --outliers other/ \\",
       "      --shifts rotations:60:5 --out adaptable.safetensors",
       "  outrigger train --data sensors.csv --label state --recipe multiood \\",
-      "      --arch-setting parts=vibration:24+current:8 --out sensors.safetensors"
+      "      --arch-setting parts=vibration:24+current:8 --out sensors.safetensors",
+      "  outrigger train --data birds/ --size 64 --hold-out 0.3 --out base.safetensors",
+      "  outrigger train --from base.safetensors --data birds/ --size 64 --hold-out 0.3 \\",
+      "      --recipe mixoe --outliers photos/ --batch-size 32 --lr 0.001 --out mixed.safetensors"
     })
 final class TrainCommand implements Runnable {
   private enum Augment {
@@ -126,9 +120,10 @@ final class TrainCommand implements Runnable {
       names = "--recipe",
       paramLabel = "NAME",
       defaultValue = "standard",
+      completionCandidates = Recipe.Names.class,
       description =
-          "standard (cross-entropy), outlier-exposure, energy-fine-tuning, entropic-open-set,"
-              + " logit-norm, vos, cider, palm, abet, mol or multiood, perhaps with settings: logit-norm:tau=0.1.")
+          "One of ${COMPLETION-CANDIDATES}; perhaps with settings: logit-norm:tau=0.1."
+              + " ${DEFAULT-VALUE} (cross-entropy) by default.")
   private String recipeName;
 
   @Option(
@@ -235,6 +230,7 @@ final class TrainCommand implements Runnable {
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
+  @Mixin private HoldOutArguments holdOut;
   private @Nullable MetaTraining meta;
 
   @Mixin private OptimiserArguments optimiser;
@@ -253,11 +249,12 @@ final class TrainCommand implements Runnable {
             throw new OutriggerException(
                 from + " cannot be trained on: --from takes a .safetensors file of Outrigger's.");
           }
-          run(network, rows(data, network.classNames(), "train"), recipe);
+          List<String> classes = holdOut.given() ? List.of() : network.classNames();
+          run(network, rows(data, classes, "train"), recipe);
         }
       } else {
         IndexedDataset rows = rows(data, List.of(), "train");
-        try (NeuralModel network = create(rows, recipe)) {
+        try (NeuralModel network = create(holdOut.known(rows, seed), recipe)) {
           run(network, rows, recipe);
         }
       }
@@ -298,6 +295,7 @@ final class TrainCommand implements Runnable {
     } else if (shifts != null) {
       throw new OutriggerException("--shifts is for the recipe mol: leave it out.");
     }
+    holdOut.check();
     HyperParameter.atLeast("--epochs", epochs, 1);
     HyperParameter.atLeast("--batch-size", batchSize, 1);
     HyperParameter.positive("--outlier-ratio", outlierRatio);
@@ -347,15 +345,18 @@ final class TrainCommand implements Runnable {
     return shape.length == 3 ? "resnet8" : "mlp";
   }
 
-  private void run(NeuralModel model, IndexedDataset all, Recipe recipe) {
+  private void run(NeuralModel model, IndexedDataset opened, Recipe recipe) {
+    IndexedDataset all = holdOut.known(opened, seed);
+    checkClasses(model, all);
     IndexedDataset train = all;
     IndexedDataset held;
+    IndexedDataset unknown = holdOut.unknown(opened, seed);
     if (validation != null) {
-      held =
-          rows(
-              validation,
-              model.classNames().isEmpty() ? all.classNames() : model.classNames(),
-              "test");
+      boolean own = holdOut.given() || model.classNames().isEmpty();
+      IndexedDataset other =
+          rows(validation, own ? opened.classNames() : model.classNames(), "test");
+      held = holdOut.known(other, seed);
+      unknown = holdOut.unknown(other, seed);
     } else {
       Splits parts = all.splitStratified(0.9, seed);
       train = parts.first();
@@ -367,12 +368,29 @@ final class TrainCommand implements Runnable {
     IndexedDataset strange =
         outliers == null
             ? null
-            : Tables.inMemory(reading.open(outliers, List.of(), null), spec.commandLine().getErr())
-                .asUnknown();
+            : Tables.inMemory(reading.open(outliers, List.of(), null), spec.commandLine().getErr());
     TrainingListener.Report report = train(model, train, held, strange, recipe);
-    double accuracy = accuracy(model, held);
     model.save(out);
-    print(model, report, accuracy, held.name());
+    TrainingSummary summary =
+        new TrainingSummary(
+            model,
+            out,
+            recipeName,
+            report,
+            TrainingSummary.accuracy(model, held, batchSize),
+            held.name() + (validation == null ? ", held out" : ""),
+            unknown == null
+                ? null
+                : TrainingSummary.HeldOut.measure(
+                    model, held, unknown, holdOut.names(opened, seed), batchSize),
+            meta);
+    if (json) {
+      summary.printJson(spec.commandLine().getOut());
+    } else {
+      summary.print(
+          spec.commandLine().getOut(),
+          report.stoppedEarly() || (patience > 0 && report.bestEpoch() >= 0));
+    }
     if (guard != null) {
       new GuardFitting(spec.commandLine())
           .fit(
@@ -386,19 +404,17 @@ final class TrainCommand implements Runnable {
     }
   }
 
-  private double accuracy(NeuralModel model, Dataset held) {
-    Accuracy accuracy = new Accuracy();
-    try (Batches batches = held.batches(batchSize)) {
-      while (batches.hasNext()) {
-        try (PointerScope scope = new PointerScope();
-            Batch batch = batches.next()) {
-          if (batch.labels() != null) {
-            accuracy.add(model.predict(batch.inputs()).logits(), batch.labels());
-          }
-        }
-      }
+  /** A model that is trained on with classes held out must not know these. */
+  private void checkClasses(NeuralModel model, IndexedDataset known) {
+    if (holdOut.given() && !model.classNames().equals(known.classNames())) {
+      throw new OutriggerException(
+          from
+              + " tells the classes "
+              + String.join(", ", model.classNames())
+              + " apart, but with --hold-out the data has "
+              + String.join(", ", known.classNames())
+              + ": hold out what the model was trained without.");
     }
-    return accuracy.value();
   }
 
   private TrainingListener.Report train(
@@ -421,7 +437,7 @@ final class TrainCommand implements Runnable {
         report = fit(model, ready, heldReady, null, recipe);
       } else {
         try (TensorDataset strangeReady = columns.apply(strange)) {
-          report = fit(model, ready, heldReady, strangeReady.asUnknown(), recipe);
+          report = fit(model, ready, heldReady, strangeReady, recipe);
         }
       }
       columns.foldInto(model);
@@ -484,54 +500,5 @@ final class TrainCommand implements Runnable {
       HeadTraining.fit(model, train, batchSize, seed);
     }
     return report;
-  }
-
-  private void print(
-      NeuralModel model, TrainingListener.Report report, double accuracy, String measured) {
-    PrintWriter to = spec.commandLine().getOut();
-    if (json) {
-      Map<String, Object> all = new LinkedHashMap<>();
-      all.put("model", out.toString());
-      all.put("architecture", model.architecture());
-      all.put("recipe", recipeName);
-      all.put("validationAccuracy", accuracy);
-      all.put("stoppedEarly", report.stoppedEarly());
-      all.put("epochs", report.epochs());
-      if (meta != null) {
-        all.put("meta", meta.figures());
-      }
-      to.println(Json.pretty(all));
-      return;
-    }
-    TextTable table = new TextTable("epoch", "loss", "accuracy", "validation loss", "validation");
-    int every = Math.max(1, (report.epochs().size() + 9) / 10);
-    for (TrainingListener.Epoch epoch : report.epochs()) {
-      TrainingListener.Validation each = epoch.validation();
-      boolean last = epoch.epoch() == report.epochs().size() - 1;
-      if ((epoch.epoch() + 1) % every == 0 || last) {
-        table.row(
-            Integer.toString(epoch.epoch() + 1),
-            ReportPage.number(epoch.loss()),
-            ReportPage.percent(epoch.accuracy()),
-            each == null ? "-" : ReportPage.number(each.loss()),
-            each == null ? "-" : ReportPage.percent(each.accuracy()));
-      }
-    }
-    if (meta != null) {
-      meta.print(to);
-    } else {
-      table.print(to);
-      to.println();
-    }
-    if (report.stoppedEarly() || (patience > 0 && report.bestEpoch() >= 0)) {
-      to.println("best epoch            " + (report.bestEpoch() + 1) + ", whose weights are kept");
-    }
-    to.println(
-        "validation accuracy   "
-            + ReportPage.percent(accuracy)
-            + " ("
-            + measured
-            + (validation == null ? ", held out)" : ")"));
-    to.println("model                 " + out);
   }
 }

@@ -30,6 +30,11 @@ final class TrainingProgress implements TrainingListener, AutoCloseable {
   }
 
   @Override
+  public void warned(String warning) {
+    err.println("Warning: " + warning);
+  }
+
+  @Override
   public void stepped(Plan plan, Step step) {
     loss = smooth(loss, step.loss());
     accuracy = smooth(accuracy, step.accuracy());

@@ -48,6 +48,26 @@ class ClaimsCommandTest {
   }
 
   @Test
+  void aClaimWithoutItsDataSaysWhatToPutWhere() {
+    String property = "outrigger.data";
+    String before = System.getProperty(property);
+    System.setProperty(property, folder.toString());
+    try {
+      assertThat(run("claims", "run", "cifar10-post-hoc")).isEqualTo(ExitCode.USER);
+    } finally {
+      if (before == null) {
+        System.clearProperty(property);
+      } else {
+        System.setProperty(property, before);
+      }
+    }
+    assertThat(err.toString().strip().lines())
+        .singleElement()
+        .asString()
+        .contains("cifar10-post-hoc cannot be measured", folder.resolve("cifar-10").toString());
+  }
+
+  @Test
   void anUnknownClaimIsOneLineWithTheNearestName() {
     assertThat(run("claims", "run", "temperature-scalin")).isEqualTo(ExitCode.USER);
     assertThat(err.toString().strip().lines())

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -97,14 +98,16 @@ class TrainCommandTest {
         "palm:embedding=8:prototypeMomentum=0.9",
         "multiood:sampleNumber=8:startEpoch=2:nnK=2",
         "outlier-exposure",
+        "hard-outlier-exposure:candidates=100",
         "energy-fine-tuning",
-        "entropic-open-set"
+        "entropic-open-set",
+        "mixoe:mixOp=MIXUP:alpha=1"
       })
   void everyRecipeGivesAModelThatClassifies(String recipe) {
     List<String> words =
         recipe.matches("standard|logit.*|vos.*|cider.*|palm.*|multiood.*")
             ? List.of()
-            : List.of("--outliers", "iris");
+            : List.of("--outliers", Samples.FLOWERS.toString());
     Object[] all = new Object[9 + words.size()];
     Object[] fixed = {"--data", "iris", "--epochs", 10, "--lr", 0.02, "--json", "--recipe", recipe};
     System.arraycopy(fixed, 0, all, 0, 9);
@@ -204,6 +207,122 @@ class TrainCommandTest {
     assertThat(Shell.run("guard", "info", guard).worked().out()).contains("energy", "Sneaker");
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"mixoe", "hard-outlier-exposure"})
+  void outliersPrepareAGuardFromTheCommandLine(String recipe) {
+    Path guard = folder.resolve("g");
+    Shell.Result result =
+        train(
+                "--data",
+                "fashion-mnist",
+                "--limit",
+                400,
+                "--arch",
+                "lenet",
+                "--epochs",
+                1,
+                "--recipe",
+                recipe,
+                "--outliers",
+                "mnist",
+                "--guard",
+                guard,
+                "--detector",
+                "msp")
+            .worked();
+    assertThat(result.out()).contains("validation accuracy", "m.safetensors");
+    assertThat(Shell.run("guard", "info", guard).worked().out()).contains("msp", "Sneaker");
+  }
+
+  @Test
+  void outliersOfAKnownClassAreWarnedOf() {
+    Shell.Result result =
+        train(
+            "--data", "iris", "--epochs", 1, "--recipe", "outlier-exposure", "--outliers", "iris");
+    assertThat(result.code()).isEqualTo(ExitCode.OK);
+    assertThat(result.err())
+        .startsWith("Warning: ")
+        .contains("known classes setosa, versicolor, virginica");
+  }
+
+  @Test
+  void cutmixOfRowsSaysToMixThemUp() {
+    train("--data", "iris", "--recipe", "mixoe", "--outliers", Samples.FLOWERS)
+        .refused("mixoe:mixOp=MIXUP");
+  }
+
+  @Test
+  void classesAreHeldOutByNameAndMeasured() {
+    @SuppressWarnings("unchecked")
+    Map<String, Object> held =
+        (Map<String, Object>)
+            json(train("--data", "iris", "--hold-out", "setosa", "--epochs", 20, "--json"))
+                .get("heldOut");
+    assertThat(held).containsEntry("classes", List.of("setosa")).containsEntry("rows", 50);
+    assertThat((Double) held.get("aurocMsp")).isBetween(0.0, 1.0);
+    assertThat(Shell.run("inspect", folder.resolve("m.safetensors")).worked().out())
+        .contains("2 classes")
+        .doesNotContain("setosa");
+    // The base may be fine-tuned with the same classes held out, and with no others.
+    Object[] more = {
+      "train",
+      "--from",
+      folder.resolve("m.safetensors"),
+      "--data",
+      "iris",
+      "--epochs",
+      1,
+      "--out",
+      folder.resolve("n.safetensors"),
+      "--hold-out",
+      "setosa"
+    };
+    assertThat(Shell.run(more).worked().out())
+        .contains("held-out classes      setosa", "told apart by msp");
+    more[more.length - 1] = "virginica";
+    Shell.run(more).refused("hold out what the model was trained without");
+  }
+
+  @Test
+  void aShareOfEachGroupOfRelativesIsHeldOut() {
+    Shell.Result result =
+        train(
+            "--data",
+            Samples.CLOTHES,
+            "--arch",
+            "lenet",
+            "--epochs",
+            1,
+            "--hold-out",
+            0.4,
+            "--related",
+            "Sandal+Sneaker",
+            "--related",
+            "Coat+Pullover+Shirt");
+    String line =
+        result.worked().out().lines().filter(l -> l.startsWith("held-out")).findFirst().orElse("");
+    // 0.4 of two and of three is one each; the others stay known.
+    assertThat(line.substring("held-out classes".length()).strip().split(", "))
+        .hasSize(2)
+        .anyMatch(name -> List.of("Sandal", "Sneaker").contains(name))
+        .anyMatch(name -> List.of("Coat", "Pullover", "Shirt").contains(name));
+  }
+
+  @Test
+  void aShareOfAllClassesIsHeldOutAtRandomAndDependsOnTheSeed() {
+    Object[] run = {"--data", "fashion-mnist", "--limit", 400, "--arch", "mlp", "--epochs", 1};
+    Object[] held = Arrays.copyOf(run, run.length + 5);
+    held[run.length] = "--json";
+    held[run.length + 1] = "--hold-out";
+    held[run.length + 2] = ".4";
+    held[run.length + 3] = "--seed";
+    held[run.length + 4] = 1;
+    Object first = ((Map<?, ?>) json(train(held)).get("heldOut")).get("classes");
+    assertThat((List<?>) first).hasSize(4);
+    held[run.length + 4] = 2;
+    assertThat(((Map<?, ?>) json(train(held)).get("heldOut")).get("classes")).isNotEqualTo(first);
+  }
+
   @Test
   void metaTrainingLearnsWeightsAndSavesThem() {
     Object[] words = {
@@ -290,7 +409,12 @@ class TrainCommandTest {
     train("--data", "iris", "--recipe", "cidr").refused("Did you mean cider?");
     train("--data", "iris", "--arch", "resnet8").refused("takes images");
     train("--data", "iris", "--recipe", "outlier-exposure").refused("--outliers");
-    train("--data", "iris", "--outliers", "wine").refused("--outliers is of no use");
+    train("--data", "iris", "--outliers", "wine")
+        .refused("--outliers is of no use", "outlier-exposure, ", "mixoe");
+    train("--data", "iris", "--hold-out", "setose").refused("Did you mean setosa?");
+    train("--data", "iris", "--hold-out", "setosa,virginica").refused("at least 2 known classes");
+    train("--data", "iris", "--hold-out", "setosa", "--related", "setosa+virginica")
+        .refused("--related is for a share");
     train("--data", "iris", "--recipe", "cider", "--patience", 2).refused("--patience");
     train("--data", "iris", "--resume").refused("--resume needs --checkpoint");
     train("--data", "iris", "--epochs", 0).refused("--epochs", "0");

@@ -11,6 +11,9 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.DataOptions;
+import org.outrigger.core.data.ImageFolder;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
@@ -27,7 +30,12 @@ final class CifarBinary {
 
   private CifarBinary() {}
 
-  static TensorDataset cifar10(Path folder, String part) {
+  /** CIFAR-10 in binary, or as a folder of images with a sub-folder a part and a class. */
+  static IndexedDataset cifar10(Path folder, String part) {
+    Path images = folder.resolve(part);
+    if (Files.isDirectory(images.resolve(CLASSES_10.get(0)))) {
+      return ImageFolder.open(images, DataOptions.defaults().classNames(CLASSES_10));
+    }
     List<String> names =
         part.equals("test")
             ? List.of("test_batch.bin")

@@ -92,7 +92,8 @@ public final class DatasetCatalogue {
             "none stated; cite Krizhevsky, 2009",
             false,
             "cifar-10-binary.tar.gz unpacked: cifar-10-batches-bin/data_batch_1.bin to"
-                + " data_batch_5.bin and test_batch.bin",
+                + " data_batch_5.bin and test_batch.bin; or images, in train/airplane to"
+                + " train/truck and test/airplane to test/truck",
             Map.of("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530")),
         CifarBinary::cifar10);
     add(

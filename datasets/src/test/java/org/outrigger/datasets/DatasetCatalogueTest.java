@@ -66,6 +66,22 @@ class DatasetCatalogueTest {
   }
 
   @Test
+  void cifar10IsAlsoReadAsAFolderOfImagesInTheOfficialOrderOfItsClasses() throws IOException {
+    // By name, frog would come before truck and after airplane; its number is 6 all the same.
+    for (String name : new String[] {"airplane", "frog", "truck"}) {
+      Path sub = Files.createDirectories(folder.resolve("test").resolve(name));
+      BufferedImage image = new BufferedImage(32, 32, BufferedImage.TYPE_INT_RGB);
+      ImageIO.write(image, "png", sub.resolve("0001.png").toFile());
+    }
+    IndexedDataset test = DatasetCatalogue.open("cifar-10", "test", folder);
+    assertThat(test.labels()).containsExactly(0, 6, 9);
+    assertThat(test.classNames()).hasSize(10);
+    assertThat(test.inputShape()).containsExactly(3, 32, 32);
+    assertThatThrownBy(() -> DatasetCatalogue.open("cifar-10", "train", folder))
+        .hasMessageContaining("data_batch_1.bin is missing");
+  }
+
+  @Test
   void cifar100TakesTheFineLabel() throws IOException {
     Files.write(folder.resolve("test.bin"), records(4, 2, 1));
     Files.writeString(folder.resolve("fine_label_names.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");

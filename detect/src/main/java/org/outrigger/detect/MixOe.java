@@ -91,6 +91,21 @@ public final class MixOe implements TrainingObjective, StepObjective {
    * columns {@code left .. right - 1} of dimension 3; it may be empty or all.
    */
   public record Box(int top, int left, int bottom, int right) {
+    public Box {
+      if (top < 0 || left < 0 || bottom < top || right < left) {
+        throw new OutriggerException(
+            "No box has the rows "
+                + top
+                + " .. "
+                + bottom
+                + " and the columns "
+                + left
+                + " .. "
+                + right
+                + ": both must rise from 0 or more.");
+      }
+    }
+
     /**
      * The box of a share {@code 1 - lambda} around a centre, clipped to the image, which makes it
      * smaller: {@link #lambda} says what is left.
@@ -102,6 +117,9 @@ public final class MixOe implements TrainingObjective, StepObjective {
      * @param column of the centre, 0 .. width - 1
      */
     public static Box around(int height, int width, double lambda, int row, int column) {
+      HyperParameter.between("lambda", lambda, 0, 1);
+      HyperParameter.between("row", row, 0, height - 1);
+      HyperParameter.between("column", column, 0, width - 1);
       double side = Math.sqrt(1 - lambda);
       int tall = (int) (height * side) / 2;
       int wide = (int) (width * side) / 2;
@@ -137,6 +155,8 @@ public final class MixOe implements TrainingObjective, StepObjective {
    * @return of that shape
    */
   public static Tensor mixup(Tensor known, Tensor outliers, double lambda) {
+    HyperParameter.between("lambda", lambda, 0, 1);
+    alike(known, outliers);
     return Scopes.tensor(() -> known.mul(new Scalar(lambda)).add(outliers, new Scalar(1 - lambda)));
   }
 
@@ -145,15 +165,31 @@ public final class MixOe implements TrainingObjective, StepObjective {
    *
    * @param known [N, C, H, W]
    * @param outliers of that shape
+   * @param box within the images
    * @return of that shape
    */
   public static Tensor cutmix(Tensor known, Tensor outliers, Box box) {
+    Shapes.check().tensor("The known images", known, "N", "C", "H", "W");
+    alike(known, outliers);
+    HyperParameter.between("bottom", box.bottom, 0, known.size(2));
+    HyperParameter.between("right", box.right, 0, known.size(3));
     return Scopes.tensor(
         () -> {
           Tensor mixed = known.clone();
           patch(mixed, box).copy_(patch(outliers, box));
           return mixed;
         });
+  }
+
+  private static void alike(Tensor known, Tensor outliers) {
+    if (!Arrays.equals(known.shape(), outliers.shape())) {
+      throw new OutriggerException(
+          "Known inputs have shape "
+              + Arrays.toString(known.shape())
+              + ", but the outliers to mix them with have "
+              + Arrays.toString(outliers.shape())
+              + ": give outliers of the same size, prepared alike, one for each known row.");
+    }
   }
 
   private static Tensor patch(Tensor images, Box box) {
@@ -166,10 +202,14 @@ public final class MixOe implements TrainingObjective, StepObjective {
    * The targets of mixtures.
    *
    * @param labels int64 [N], each 0 .. classes-1
+   * @param classes at least 2
    * @param lambda the share of the known input, in [0, 1]
    * @return float64 [N, classes]; rows sum to 1
    */
   public static Tensor targets(Tensor labels, int classes, double lambda) {
+    HyperParameter.atLeast("classes", classes, 2);
+    HyperParameter.between("lambda", lambda, 0, 1);
+    Shapes.labels("The labels", labels, classes, false);
     return Scopes.tensor(
         () ->
             torch
@@ -217,7 +257,7 @@ public final class MixOe implements TrainingObjective, StepObjective {
       throw new OutriggerException(
           "Cutmix pastes parts of images [N, C, H, W], but the inputs have shape "
               + Arrays.toString(inputs.shape())
-              + ": use mixup (mixoe:mixOp=MIXUP,alpha=1).");
+              + ": use mixup (mixoe:mixOp=MIXUP:alpha=1).");
     }
     Tensor knownRows = Losses.known(labels).nonzero().flatten();
     Tensor outlierRows = Losses.outliers(labels).nonzero().flatten();

@@ -10,7 +10,8 @@
  *       org.outrigger.detect.OpenMax}.
  *   <li>How far a feature is from the known ones: {@link org.outrigger.detect.Mahalanobis}, {@link
  *       org.outrigger.detect.RelativeMahalanobis}, {@link org.outrigger.detect.Ssd}, {@link
- *       org.outrigger.detect.Knn}, {@link org.outrigger.detect.She}, {@link
+ *       org.outrigger.detect.Knn}, {@link org.outrigger.detect.PtOod}, {@link
+ *       org.outrigger.detect.She}, {@link
  *       org.outrigger.detect.Residual}.
  *   <li>Features and the linear head together: {@link org.outrigger.detect.Vim}, {@link
  *       org.outrigger.detect.NnGuide}, {@link org.outrigger.detect.GradNorm}, {@link
@@ -27,6 +28,7 @@
  *       org.outrigger.detect.NpMix}, and {@link org.outrigger.detect.ModalityReport} compares them.
  *   <li>Several detectors as one: {@link org.outrigger.detect.RankEnsemble}.
  *   <li>Losses that prepare a network for detection: {@link org.outrigger.detect.OutlierExposure},
+ *       {@link org.outrigger.detect.HardOutlierExposure}, {@link org.outrigger.detect.MixOe},
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link
  *       org.outrigger.detect.EntropicOpenSet}, {@link org.outrigger.detect.LogitNorm}, {@link
  *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}, {@link
@@ -34,6 +36,8 @@
  *   <li>Weights that adapt to new distributions: {@link org.outrigger.detect.Mol}, which learns
  *       them on {@link org.outrigger.detect.MetaTasks} with the mathematics of {@link
  *       org.outrigger.detect.MolGradient}.
+ *   <li>How far a frozen backbone can be trusted: {@link org.outrigger.detect.LinearProbe}, {@link
+ *       org.outrigger.detect.Separability}.
  * </ul>
  *
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are

@@ -209,6 +209,53 @@ class MixOeTest {
         });
   }
 
+  @Test
+  void inputsThatCannotBeMixedAreRefused() {
+    assertThatThrownBy(() -> new Box(2, 0, 1, 3)).hasMessageContaining("rows 2 .. 1");
+    assertThatThrownBy(() -> Box.around(4, 4, 1.5, 0, 0)).hasMessageContaining("lambda");
+    assertThatThrownBy(() -> Box.around(4, 4, 0.5, 4, 0)).hasMessageContaining("row");
+    Scopes.run(
+        () -> {
+          try (Rng rng = new Rng(1)) {
+            Tensor known = rng.normal(2, 1, 4, 4);
+            Box box = new Box(0, 0, 2, 2);
+            // One outlier would be spread over all rows, a smaller one be cut out of nothing.
+            assertThatThrownBy(() -> MixOe.mixup(known, rng.normal(1, 1, 4, 4), 0.5))
+                .hasMessageContaining("[1, 1, 4, 4]")
+                .hasMessageContaining("of the same size");
+            assertThatThrownBy(() -> MixOe.cutmix(known, rng.normal(2, 1, 3, 3), box))
+                .hasMessageContaining("of the same size");
+            assertThatThrownBy(() -> MixOe.cutmix(known.flatten(1, -1), known, box))
+                .hasMessageContaining("known images");
+            assertThatThrownBy(() -> MixOe.cutmix(known, known, new Box(0, 0, 5, 2)))
+                .hasMessageContaining("bottom");
+            assertThatThrownBy(() -> MixOe.mixup(known, known, Double.NaN))
+                .hasMessageContaining("lambda");
+            assertThatThrownBy(() -> MixOe.targets(Tensors.labels(0, 3), 3, 0.5))
+                .hasMessageContaining("classes are 0 to 2");
+            assertThatThrownBy(() -> MixOe.targets(Tensors.labels(0, 0), 1, 0.5))
+                .hasMessageContaining("classes");
+          }
+        });
+  }
+
+  @Test
+  void anEmptyBoxLeavesTheImageAndAWholeOneTheOutlier() {
+    Scopes.run(
+        () -> {
+          try (Rng rng = new Rng(2)) {
+            Tensor known = rng.normal(2, 3, 6, 4);
+            Tensor outliers = rng.normal(2, 3, 6, 4);
+            Box none = Box.around(6, 4, 1, 3, 2);
+            assertThat(none.lambda(6, 4)).isEqualTo(1);
+            assertThat(MixOe.cutmix(known, outliers, none).equal(known)).isTrue();
+            Box all = Box.around(6, 4, 0, 3, 2);
+            assertThat(all.lambda(6, 4)).isEqualTo(0);
+            assertThat(MixOe.cutmix(known, outliers, all).equal(outliers)).isTrue();
+          }
+        });
+  }
+
   private static NeuralModel network(long seed) {
     return NeuralModel.create("mlp", Map.of("hidden", List.of(16)), new long[] {2}, 3, seed);
   }

@@ -3,6 +3,8 @@ package org.outrigger.core.optim;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -174,7 +176,8 @@ public final class Trainer {
    * Adds {@code ratio} times the batch size of rows from {@code data} to each batch, with label -1,
    * in the same forward pass unless the objective is a {@link StepObjective}. Their order is
    * shuffled and begins anew when all have been used, unless the objective is an {@link
-   * OutlierChoice}.
+   * OutlierChoice}. Labels that they have are not used, but the listener is {@linkplain
+   * TrainingListener#warned warned} if they name a class of the training data.
    *
    * @param ratio above 0
    */
@@ -262,6 +265,7 @@ public final class Trainer {
                 + Arrays.toString(train.inputShape())
                 + ".");
       }
+      warnOfShared(train, outliers);
     }
     if (settings.patience() > 0 && validation == null) {
       throw new OutriggerException(
@@ -270,6 +274,32 @@ public final class Trainer {
     try (TrainingRun run = new TrainingRun(this, train)) {
       return run.run();
     }
+  }
+
+  /** Outliers of a known class teach the network to doubt that class. */
+  private void warnOfShared(IndexedDataset train, IndexedDataset strange) {
+    Set<String> shared = classesOf(strange);
+    shared.retainAll(classesOf(train));
+    if (!shared.isEmpty()) {
+      listener.warned(
+          "The outliers '"
+              + strange.name()
+              + "' hold rows of the known classes "
+              + String.join(", ", shared)
+              + ", which the network will learn to doubt: leave these rows out.");
+    }
+  }
+
+  /** The names of the classes that a data set has rows of; none if it names no classes. */
+  private static Set<String> classesOf(IndexedDataset data) {
+    Set<String> names = new TreeSet<>();
+    if (data.labelled() && !data.classNames().isEmpty()) {
+      Arrays.stream(data.labels())
+          .distinct()
+          .filter(label -> label >= 0 && label < data.classNames().size())
+          .forEach(label -> names.add(data.classNames().get(label)));
+    }
+    return names;
   }
 
   private static void check(IndexedDataset data, String what) {

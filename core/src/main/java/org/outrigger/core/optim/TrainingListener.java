@@ -67,6 +67,9 @@ public interface TrainingListener {
   /** Before the first step; {@code done} steps are there already from a checkpoint. */
   default void started(Plan plan, long done) {}
 
+  /** Before the first step, something that is allowed and probably not wanted, in a sentence. */
+  default void warned(String warning) {}
+
   default void stepped(Plan plan, Step step) {}
 
   /** At the end of an epoch in which rows could not be read, which were left out. */

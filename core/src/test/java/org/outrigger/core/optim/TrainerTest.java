@@ -194,6 +194,38 @@ class TrainerTest {
     assertThat(seen).hasSize(3).allSatisfy(s -> assertThat(s).containsExactly(75, 25));
   }
 
+  @Test
+  void outliersOfAKnownClassAreWarnedOfByName() {
+    List<String> warnings = new ArrayList<>();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void warned(String warning) {
+            warnings.add(warning);
+          }
+        };
+    try (TinyModel model = new TinyModel(2, 4, 3, 0);
+        TensorDataset train = named(Blobs.of(30, 3, 0), "a", "b", "c");
+        TensorDataset other = named(Blobs.of(6, 2, 3), "d", "b");
+        TensorDataset unnamed = Blobs.of(6, 2, 3)) {
+      Trainer trainer = Trainer.of(model).settings(settings(1)).listener(listener);
+      trainer.outliers(unnamed, 0.5).fit(train);
+      trainer.outliers(other.asUnknown(), 0.5).fit(train);
+      // The name is shared, but no row bears it.
+      trainer.outliers(other.subset(0, 2), 0.5).fit(train);
+      assertThat(warnings).isEmpty();
+      trainer.outliers(other, 0.5).fit(train);
+      assertThat(warnings).singleElement().asString().contains("known classes b,", "leave");
+    }
+  }
+
+  private static TensorDataset named(TensorDataset data, String... names) {
+    return TensorDataset.builder(data.inputs())
+        .labels(Tensors.labels(data.labels()))
+        .classNames(List.of(names))
+        .build();
+  }
+
   /** Runs the network twice a step and picks the outliers that look least like class 0. */
   private static final class Choosy implements StepObjective, OutlierChoice {
     final List<int[]> chosen = new ArrayList<>();
