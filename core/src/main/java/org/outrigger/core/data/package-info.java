@@ -8,7 +8,8 @@
  * training; a {@link org.outrigger.core.data.ClassHoldOut} says which classes are known. Sources:
  * {@link org.outrigger.core.data.TensorDataset} (memory), {@link
  * org.outrigger.core.data.ImageFolder}, {@link org.outrigger.core.data.TableDataset} (CSV, Parquet,
- * JSON Lines), {@link org.outrigger.core.data.NpyData} and {@link org.outrigger.core.data.Idx}.
+ * JSON Lines), {@link org.outrigger.core.data.NpyData} and {@link org.outrigger.core.data.Idx}. A
+ * {@link org.outrigger.core.data.Tokenizer} turns texts into tokens.
  */
 @NullMarked
 package org.outrigger.core.data;

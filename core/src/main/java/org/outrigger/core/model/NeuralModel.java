@@ -8,6 +8,7 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AutoGradMode;
@@ -41,6 +42,7 @@ public final class NeuralModel
     implements Model,
         Describable,
         Capabilities.HasLinearHead,
+        Capabilities.HasNegatedHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
         Capabilities.HasGenerators,
@@ -49,6 +51,9 @@ public final class NeuralModel
   private static final String FORMAT = "outrigger-network";
   private static final int VERSION = 1;
   private static final String FEATURES = "the input of the head";
+
+  /** What the path of a head that says no has more than that of the head beside it. */
+  private static final String NEGATED = "_no";
 
   private final String name;
   private final Layer root;
@@ -178,6 +183,9 @@ public final class NeuralModel
             Need.TRAINING);
     if (root.get(headPath) instanceof Linear) {
       offers.add(Need.LINEAR_HEAD);
+    }
+    if (hasNegatedHead()) {
+      offers.add(Need.NEGATED_HEAD);
     }
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
@@ -326,12 +334,38 @@ public final class NeuralModel
               + root.get(headPath)
               + ", which is not a linear layer.");
     }
+    return head(head);
+  }
+
+  private static LinearHead head(Linear head) {
     Tensor weight = head.tensor("weight");
     Tensor bias =
         head.has("bias")
             ? head.tensor("bias")
             : torch.zeros(new long[] {weight.size(0)}, weight.options());
     return new LinearHead(weight, bias);
+  }
+
+  private boolean hasNegatedHead() {
+    return root.layers().get(headPath + NEGATED) instanceof Linear;
+  }
+
+  @Override
+  public LinearHead negatedHead() {
+    if (!(root.layers().get(headPath + NEGATED) instanceof Linear head)) {
+      throw new OutriggerException(
+          "The model "
+              + name
+              + " has no class weights that say no: build it with those of a CLIPN text tower.");
+    }
+    return head(head);
+  }
+
+  @Override
+  public <T> Optional<T> as(Class<T> capability) {
+    return capability == Capabilities.HasNegatedHead.class && !hasNegatedHead()
+        ? Optional.empty()
+        : Model.super.as(capability);
   }
 
   @Override

@@ -41,6 +41,11 @@ public interface Outputs extends AutoCloseable {
   /** The model's linear head, if it has one. */
   @Nullable LinearHead head();
 
+  /** The model's head that says no, if it has one; see {@link Capabilities.HasNegatedHead}. */
+  default @Nullable LinearHead negatedHead() {
+    return null;
+  }
+
   /** Calls {@code visitor} for each batch in order, each in a scope of its own. */
   void forEach(Consumer<Labelled> visitor);
 
@@ -107,6 +112,15 @@ public interface Outputs extends AutoCloseable {
 
   /** As {@link #of(Tensor, Tensor, Tensor, LinearHead)}, with feature maps too. */
   static Outputs of(Output output, @Nullable Tensor labels, @Nullable LinearHead head) {
+    return of(output, labels, head, null);
+  }
+
+  /** As {@link #of(Output, Tensor, LinearHead)}, with a head that says no. */
+  static Outputs of(
+      Output output,
+      @Nullable Tensor labels,
+      @Nullable LinearHead head,
+      @Nullable LinearHead negatedHead) {
     Shapes shapes = Shapes.check().tensor("logits", output.logits(), "N", "C");
     if (output.hasFeatures()) {
       shapes.tensor("features", output.features(), "N", "D");
@@ -130,6 +144,11 @@ public interface Outputs extends AutoCloseable {
       @Override
       public @Nullable LinearHead head() {
         return head;
+      }
+
+      @Override
+      public @Nullable LinearHead negatedHead() {
+        return negatedHead;
       }
 
       @Override

@@ -31,6 +31,7 @@ public final class RecordedOutputs implements Outputs {
   private final Output output;
   private final @Nullable Tensor labels;
   private final @Nullable LinearHead head;
+  private final @Nullable LinearHead negatedHead;
   private final int classes;
   private final List<String> ids;
   private final long[] rows;
@@ -41,6 +42,7 @@ public final class RecordedOutputs implements Outputs {
       Output output,
       @Nullable Tensor labels,
       @Nullable LinearHead head,
+      @Nullable LinearHead negatedHead,
       List<String> ids,
       long[] rows,
       long seen,
@@ -48,6 +50,7 @@ public final class RecordedOutputs implements Outputs {
     this.output = output;
     this.labels = labels;
     this.head = head;
+    this.negatedHead = negatedHead;
     this.classes = Math.toIntExact(output.logits().size(1));
     this.ids = ids;
     this.rows = rows;
@@ -155,7 +158,12 @@ public final class RecordedOutputs implements Outputs {
               .as(Capabilities.HasLinearHead.class)
               .map(Capabilities.HasLinearHead::head)
               .orElse(null);
-      return Chunk.join(chunks, head, seen, skipped);
+      LinearHead negatedHead =
+          model
+              .as(Capabilities.HasNegatedHead.class)
+              .map(Capabilities.HasNegatedHead::negatedHead)
+              .orElse(null);
+      return Chunk.join(chunks, head, negatedHead, seen, skipped);
     } finally {
       chunks.forEach(Chunk::release);
     }
@@ -253,7 +261,11 @@ public final class RecordedOutputs implements Outputs {
     }
 
     static RecordedOutputs join(
-        List<Chunk> chunks, @Nullable LinearHead head, long seen, List<Batches.Skipped> skipped) {
+        List<Chunk> chunks,
+        @Nullable LinearHead head,
+        @Nullable LinearHead negatedHead,
+        long seen,
+        List<Batches.Skipped> skipped) {
       Chunk first = chunks.get(0);
       List<Tensor> joined = new ArrayList<>();
       for (int part = 0; part < first.tensors.size(); part++) {
@@ -274,6 +286,7 @@ public final class RecordedOutputs implements Outputs {
           new Output(joined.get(0), first.features ? joined.get(1) : null, maps),
           first.labelled ? joined.get(next) : null,
           head,
+          negatedHead,
           chunks.stream().flatMap(c -> c.ids.stream()).toList(),
           chunks.stream().flatMapToLong(c -> Arrays.stream(c.rows)).toArray(),
           seen,
@@ -300,6 +313,7 @@ public final class RecordedOutputs implements Outputs {
                   maps),
               labels == null ? null : Scopes.own(labels.index_select(0, at)),
               head,
+              negatedHead,
               Arrays.stream(positions).mapToObj(ids::get).toList(),
               Arrays.stream(positions).mapToLong(i -> rows[i]).toArray(),
               seen,
@@ -355,6 +369,11 @@ public final class RecordedOutputs implements Outputs {
   @Override
   public @Nullable LinearHead head() {
     return head;
+  }
+
+  @Override
+  public @Nullable LinearHead negatedHead() {
+    return negatedHead;
   }
 
   @Override

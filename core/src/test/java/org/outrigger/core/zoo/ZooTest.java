@@ -117,7 +117,8 @@ class ZooTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"mlp", "lenet", "resnet8", "resnet20", "resnet18", "wrn16-2", "vit"})
+  @ValueSource(
+      strings = {"mlp", "lenet", "resnet8", "resnet20", "resnet18", "wrn16-2", "vit", "clip"})
   void everyImageSizeAndChannelCountRuns(String name) {
     for (long[] shape : List.of(new long[] {1, 28, 28}, new long[] {3, 32, 32})) {
       try (PointerScope scope = new PointerScope();
@@ -206,7 +207,7 @@ class ZooTest {
             .start();
     String printed = new String(listing.getInputStream().readAllBytes(), UTF_8);
     assertThat(listing.waitFor()).isZero();
-    assertThat(printed.strip()).endsWith("\n{} 8");
+    assertThat(printed.strip()).endsWith("\n{} 9");
   }
 
   /** Run in a JVM of its own: prints what JavaCPP has loaded after the zoo was listed. */
