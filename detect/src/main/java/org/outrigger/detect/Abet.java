@@ -211,7 +211,7 @@ public final class Abet extends FittedDetector<Abet.Settings> implements HasTrai
 
   @Override
   protected Fitted learn(Outputs known) {
-    if (!(known.lastLayer() instanceof TemperatureHead head) || head.maps()) {
+    if (!(known.heads().last() instanceof TemperatureHead head) || head.maps()) {
       throw new OutriggerException(
           who()
               + " needs "

@@ -40,6 +40,8 @@ public final class DetectMethods implements MethodProvider {
         Entropy.class,
         Gen.class,
         Mcm.class,
+        // Zero-shot models whose text tower can say no.
+        Clipn.class,
         // Features.
         Mahalanobis.class,
         RelativeMahalanobis.class,

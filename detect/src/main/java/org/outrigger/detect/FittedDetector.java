@@ -3,6 +3,7 @@ package org.outrigger.detect;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -97,7 +98,13 @@ public abstract class FittedDetector<S extends Record> implements Detector {
     return fitted;
   }
 
-  private Fitted required() {
+  /** Takes over what was learned elsewhere than from data; {@code learned} runs in a scope. */
+  protected final void take(Supplier<Fitted> learned) {
+    Scopes.run(() -> replace(learned.get(), settings));
+  }
+
+  /** What was learned, or an error that says how to. */
+  protected final Fitted required() {
     Fitted now = fitted;
     if (now == null) {
       throw new OutriggerException(

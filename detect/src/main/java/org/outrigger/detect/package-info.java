@@ -20,6 +20,10 @@
  *       org.outrigger.detect.Vra}, {@link org.outrigger.detect.Dice}, {@link
  *       org.outrigger.detect.AshP}, {@link org.outrigger.detect.AshB}, {@link
  *       org.outrigger.detect.AshS}, {@link org.outrigger.detect.Scale}.
+ *   <li>Zero-shot models: {@link org.outrigger.detect.Mcm} reads cosines; {@link
+ *       org.outrigger.detect.Clipn} asks a text tower that {@link
+ *       org.outrigger.detect.ClipnTraining} taught to say no ({@link
+ *       org.outrigger.detect.NegatedText}, {@link org.outrigger.detect.ClipnLoss}).
  *   <li>With the model at hand: {@link org.outrigger.detect.Odin} perturbs inputs, {@link
  *       org.outrigger.detect.Gram} reads inner layers.
  *   <li>With a last layer of its own, which it is trained with: {@link org.outrigger.detect.Abet}.

@@ -7,6 +7,7 @@ import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.model.Heads;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
 import org.outrigger.core.nn.Layer;
@@ -113,7 +114,7 @@ public final class AbetGolden implements GoldenSuite {
   }
 
   private static void scores(GoldenCase golden, TemperatureHead head, Output output) {
-    Outputs known = Outputs.of(output, null, null, head);
+    Outputs known = Outputs.withHeads(output, null, new Heads(null, null, head));
     Abet.Settings plain = Abet.Settings.defaults();
     expect(golden, "abet_score", new Abet(), known, output);
     expect(

@@ -6,6 +6,7 @@ public enum Need {
   FEATURES("penultimate features [N, D]"),
   LINEAR_HEAD("a last linear layer: weight [C, D] and bias [C] over the features"),
   LEARNED_TEMPERATURE("a last layer with a learned temperature, as the recipe abet trains it"),
+  NEGATED_HEAD("class weights that say no, as CLIPN trains them for a zero-shot model"),
   FEATURE_MAPS("the outputs of inner layers"),
   INPUT_GRADIENTS("gradients with respect to the input"),
   PARAMETER_GRADIENTS("gradients with respect to the parameters"),

@@ -22,6 +22,12 @@ public final class Capabilities {
     Layer lastLayer();
   }
 
+  /** Beside its head it has one that says no: how well an input matches the negation of a class. */
+  public interface HasNegatedHead {
+    /** That head, of the shape of the first; its tensors are borrowed. */
+    LinearHead negatedHead();
+  }
+
   /** It can be differentiated, with respect to its inputs and its parameters. */
   public interface Differentiable {
     /**

@@ -44,6 +44,7 @@ public final class NeuralModel
         Describable,
         Capabilities.HasLinearHead,
         Capabilities.HasLastLayer,
+        Capabilities.HasNegatedHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
         Capabilities.HasGenerators,
@@ -53,6 +54,9 @@ public final class NeuralModel
   private static final int VERSION = 1;
   private static final String REPLACED = "replaced";
   private static final String FEATURES = "the input of the head";
+
+  /** What the path of a head that says no has more than that of the head beside it. */
+  private static final String NEGATED = "_no";
 
   private final String name;
   private final Layer root;
@@ -185,6 +189,9 @@ public final class NeuralModel
     } else if (root.get(headPath) instanceof TemperatureHead) {
       offers.add(Need.LEARNED_TEMPERATURE);
     }
+    if (hasNegatedHead()) {
+      offers.add(Need.NEGATED_HEAD);
+    }
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
@@ -198,6 +205,9 @@ public final class NeuralModel
   @Override
   public <T> Optional<T> as(Class<T> capability) {
     if (capability == Capabilities.HasLinearHead.class && !(root.get(headPath) instanceof Linear)) {
+      return Optional.empty();
+    }
+    if (capability == Capabilities.HasNegatedHead.class && !hasNegatedHead()) {
       return Optional.empty();
     }
     Object owner = capability.isInstance(this) ? this : root;
@@ -345,12 +355,31 @@ public final class NeuralModel
               + root.get(headPath)
               + ", which is not a linear layer.");
     }
+    return head(head);
+  }
+
+  private static LinearHead head(Linear head) {
     Tensor weight = head.tensor("weight");
     Tensor bias =
         head.has("bias")
             ? head.tensor("bias")
             : torch.zeros(new long[] {weight.size(0)}, weight.options());
     return new LinearHead(weight, bias);
+  }
+
+  private boolean hasNegatedHead() {
+    return root.layers().get(headPath + NEGATED) instanceof Linear;
+  }
+
+  @Override
+  public LinearHead negatedHead() {
+    if (!(root.layers().get(headPath + NEGATED) instanceof Linear head)) {
+      throw new OutriggerException(
+          "The model "
+              + name
+              + " has no class weights that say no: build it with those of a CLIPN text tower.");
+    }
+    return head(head);
   }
 
   @Override

@@ -7,7 +7,6 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
-import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
@@ -42,9 +41,9 @@ public interface Outputs extends AutoCloseable {
   /** The model's linear head, if it has one. */
   @Nullable LinearHead head();
 
-  /** The model's last layer, where it is one of {@code nn}: a linear one or another; borrowed. */
-  default @Nullable Layer lastLayer() {
-    return null;
+  /** What the model shows of its last layer, the linear head among it. */
+  default Heads heads() {
+    return Heads.linear(head());
   }
 
   /** Calls {@code visitor} for each batch in order, each in a scope of its own. */
@@ -113,15 +112,11 @@ public interface Outputs extends AutoCloseable {
 
   /** As {@link #of(Tensor, Tensor, Tensor, LinearHead)}, with feature maps too. */
   static Outputs of(Output output, @Nullable Tensor labels, @Nullable LinearHead head) {
-    return of(output, labels, head, null);
+    return withHeads(output, labels, Heads.linear(head));
   }
 
-  /** As {@link #of(Output, Tensor, LinearHead)}, with a last layer that need not be linear. */
-  static Outputs of(
-      Output output,
-      @Nullable Tensor labels,
-      @Nullable LinearHead head,
-      @Nullable Layer lastLayer) {
+  /** As {@link #of(Output, Tensor, LinearHead)}, with all that the model shows of its last layer. */
+  static Outputs withHeads(Output output, @Nullable Tensor labels, Heads heads) {
     Shapes shapes = Shapes.check().tensor("logits", output.logits(), "N", "C");
     if (output.hasFeatures()) {
       shapes.tensor("features", output.features(), "N", "D");
@@ -144,12 +139,12 @@ public interface Outputs extends AutoCloseable {
 
       @Override
       public @Nullable LinearHead head() {
-        return head;
+        return heads.linear();
       }
 
       @Override
-      public @Nullable Layer lastLayer() {
-        return lastLayer;
+      public Heads heads() {
+        return heads;
       }
 
       @Override

@@ -17,7 +17,6 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
-import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
@@ -31,8 +30,7 @@ public final class RecordedOutputs implements Outputs {
 
   private final Output output;
   private final @Nullable Tensor labels;
-  private final @Nullable LinearHead head;
-  private final @Nullable Layer lastLayer;
+  private final Heads heads;
   private final int classes;
   private final List<String> ids;
   private final long[] rows;
@@ -42,16 +40,14 @@ public final class RecordedOutputs implements Outputs {
   private RecordedOutputs(
       Output output,
       @Nullable Tensor labels,
-      @Nullable LinearHead head,
-      @Nullable Layer lastLayer,
+      Heads heads,
       List<String> ids,
       long[] rows,
       long seen,
       List<Batches.Skipped> skipped) {
     this.output = output;
     this.labels = labels;
-    this.head = head;
-    this.lastLayer = lastLayer;
+    this.heads = heads;
     this.classes = Math.toIntExact(output.logits().size(1));
     this.ids = ids;
     this.rows = rows;
@@ -272,14 +268,7 @@ public final class RecordedOutputs implements Outputs {
       return new RecordedOutputs(
           new Output(joined.get(0), first.features ? joined.get(1) : null, maps),
           first.labelled ? joined.get(next) : null,
-          model
-              .as(Capabilities.HasLinearHead.class)
-              .map(Capabilities.HasLinearHead::head)
-              .orElse(null),
-          model
-              .as(Capabilities.HasLastLayer.class)
-              .map(Capabilities.HasLastLayer::lastLayer)
-              .orElse(null),
+          Heads.of(model),
           chunks.stream().flatMap(c -> c.ids.stream()).toList(),
           chunks.stream().flatMapToLong(c -> Arrays.stream(c.rows)).toArray(),
           seen,
@@ -305,8 +294,7 @@ public final class RecordedOutputs implements Outputs {
                   output.hasFeatures() ? Scopes.own(output.features().index_select(0, at)) : null,
                   maps),
               labels == null ? null : Scopes.own(labels.index_select(0, at)),
-              head,
-              lastLayer,
+              heads,
               Arrays.stream(positions).mapToObj(ids::get).toList(),
               Arrays.stream(positions).mapToLong(i -> rows[i]).toArray(),
               seen,
@@ -361,12 +349,12 @@ public final class RecordedOutputs implements Outputs {
 
   @Override
   public @Nullable LinearHead head() {
-    return head;
+    return heads.linear();
   }
 
   @Override
-  public @Nullable Layer lastLayer() {
-    return lastLayer;
+  public Heads heads() {
+    return heads;
   }
 
   @Override

@@ -1,7 +1,8 @@
 /**
  * What a model is: inputs to {@link org.outrigger.core.model.Output}, plus capabilities as
  * interfaces. A method asks {@link org.outrigger.core.model.Model#as} for the capability that it
- * needs. {@link org.outrigger.core.model.Fusion} joins models as the modalities of one.
+ * needs. {@link org.outrigger.core.model.Fusion} joins models as the modalities of one; a {@link
+ * org.outrigger.core.model.DualEncoder} makes one of the names of its classes.
  */
 @NullMarked
 package org.outrigger.core.model;

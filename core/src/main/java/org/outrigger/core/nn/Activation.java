@@ -3,9 +3,11 @@ package org.outrigger.core.nn;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.torch.Scopes;
 
 /** An activation function, applied to each value. */
 public final class Activation extends Layer {
@@ -17,6 +19,8 @@ public final class Activation extends Layer {
     ELU("ELU", torch::elu),
     GELU("GELU", torch::gelu),
     GELU_TANH("GELUTanh", x -> torch.gelu(x, "tanh")),
+    /** x sigmoid(1.702 x), as OpenAI's CLIP was trained with. */
+    QUICK_GELU("QuickGELU", x -> Scopes.tensor(() -> x.mul(x.mul(new Scalar(1.702)).sigmoid()))),
     SILU("SiLU", torch::silu),
     MISH("Mish", torch::mish),
     HARDSWISH("Hardswish", torch::hardswish),

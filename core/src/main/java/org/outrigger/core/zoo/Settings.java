@@ -106,6 +106,10 @@ final class Settings {
     return (Double) value(key);
   }
 
+  boolean yes(String key) {
+    return (Boolean) value(key);
+  }
+
   String text(String key) {
     return (String) value(key);
   }

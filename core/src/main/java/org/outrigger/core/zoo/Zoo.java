@@ -70,6 +70,33 @@ public final class Zoo {
             "head",
             ordered("parts", "", "encoders", "mlp", "frozen", "evaluation"),
             MultiModal::build));
+    ENTRIES.put(
+        "clip",
+        new Entry(
+            "CLIP's image tower with class weights from texts; Radford et al., ICML 2021",
+            Input.IMAGE,
+            "head",
+            ordered(
+                "patch",
+                4,
+                "width",
+                192,
+                "hidden",
+                768,
+                "layers",
+                6,
+                "heads",
+                3,
+                "activation",
+                "quick_gelu",
+                "epsilon",
+                1e-5,
+                "projection",
+                128,
+                "no",
+                false),
+            (settings, shape, classes, seed, rng) ->
+                ZeroShotNetwork.build(settings, shape, classes, rng)));
   }
 
   private Zoo() {}

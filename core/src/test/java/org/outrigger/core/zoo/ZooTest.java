@@ -117,7 +117,8 @@ class ZooTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"mlp", "lenet", "resnet8", "resnet20", "resnet18", "wrn16-2", "vit"})
+  @ValueSource(
+      strings = {"mlp", "lenet", "resnet8", "resnet20", "resnet18", "wrn16-2", "vit", "clip"})
   void everyImageSizeAndChannelCountRuns(String name) {
     for (long[] shape : List.of(new long[] {1, 28, 28}, new long[] {3, 32, 32})) {
       try (PointerScope scope = new PointerScope();
