@@ -40,7 +40,11 @@ final class DetectModalitiesCommand implements Runnable {
       description = "A .safetensors file of the architecture multimodal.")
   private Path file;
 
-  @Option(names = "--id", required = true, paramLabel = "PATH", description = "Labelled known inputs.")
+  @Option(
+      names = "--id",
+      required = true,
+      paramLabel = "PATH",
+      description = "Labelled known inputs.")
   private Path known;
 
   @Option(

@@ -64,8 +64,7 @@ final class Standardisation implements AutoCloseable {
   static boolean foldsInto(NeuralModel model) {
     return !(model.root() instanceof MultiModal several)
         || several.columns().stream()
-            .allMatch(
-                columns -> several.get(columns.encoder()).children().containsKey(FIRST));
+            .allMatch(columns -> several.get(columns.encoder()).children().containsKey(FIRST));
   }
 
   /** Makes the first layers, linear ones, do it. */
@@ -87,8 +86,7 @@ final class Standardisation implements AutoCloseable {
           () -> {
             Tensor weight = first.tensor("weight");
             Tensor bias = first.tensor("bias");
-            Tensor folded =
-                weight.to(ScalarType.Double).div(deviation.narrow(0, from, length));
+            Tensor folded = weight.to(ScalarType.Double).div(deviation.narrow(0, from, length));
             Tensor shift = folded.matmul(mean.narrow(0, from, length));
             bias.copy_(bias.to(ScalarType.Double).sub(shift));
             weight.copy_(folded);

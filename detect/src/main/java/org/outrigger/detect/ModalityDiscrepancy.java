@@ -142,7 +142,6 @@ public final class ModalityDiscrepancy implements Detector {
   public void restore(State state) {
     state.expect(TYPE, 1);
     settings =
-        (Settings)
-            Methods.create(Detector.class, card().slug(), state.map("settings")).settings();
+        (Settings) Methods.create(Detector.class, card().slug(), state.map("settings")).settings();
   }
 }

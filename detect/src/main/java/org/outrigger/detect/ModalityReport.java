@@ -128,8 +128,7 @@ public record ModalityReport(
     DetectionMetrics metrics =
         DetectionMetrics.of(
             detector.score(new Output(known, null)), detector.score(new Output(unknown, null)));
-    return new Part(
-        name, Accuracy.of(known, labels), metrics.auroc(), metrics.fprIdPositive());
+    return new Part(name, Accuracy.of(known, labels), metrics.auroc(), metrics.fprIdPositive());
   }
 
   /** As JSON-able values. */

@@ -69,8 +69,7 @@ import org.slf4j.LoggerFactory;
       Need.MODALITIES
     },
     state = "the last features of each class")
-public final class MultiOod
-    implements TrainingObjective, StepObjective, Stateful {
+public final class MultiOod implements TrainingObjective, StepObjective, Stateful {
   private static final Logger LOG = LoggerFactory.getLogger(MultiOod.class);
   private static final String TYPE = "objective/multiood";
   private static final double IN_LOGARITHM = 1e-9;
@@ -196,8 +195,7 @@ public final class MultiOod
    * @param labels int64 [N], each 0 .. C-1
    * @return a scalar, 0 or less
    */
-  public static Tensor agreeToDisagree(
-      List<Tensor> logits, Tensor labels, Discrepancy distance) {
+  public static Tensor agreeToDisagree(List<Tensor> logits, Tensor labels, Discrepancy distance) {
     return Scopes.tensor(
         () -> {
           long classes = logits.get(0).size(1);
@@ -264,8 +262,7 @@ public final class MultiOod
             loss =
                 loss.sub(entropy, new Scalar(settings.oodEntropyRatio))
                     .sub(
-                        discrepancy(outliers, settings.distance),
-                        new Scalar(settings.a2dRatioOod));
+                        discrepancy(outliers, settings.distance), new Scalar(settings.a2dRatioOod));
           }
           return loss;
         });
@@ -443,9 +440,7 @@ public final class MultiOod
         TYPE,
         1,
         Map.of("settings", values),
-        present == null
-            ? Map.of()
-            : Map.of("memory", present.memory(), "count", present.count()));
+        present == null ? Map.of() : Map.of("memory", present.memory(), "count", present.count()));
   }
 
   /** Continues with the saved memory; call {@link #attach} before. */

@@ -106,8 +106,7 @@ public final class NpMix implements AutoCloseable {
                       torch.zeros(
                           new long[] {classes, capacity, dimension},
                           new TensorOptions(ScalarType.Float))),
-                  Scopes.own(
-                      torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long)))
+                  Scopes.own(torch.zeros(new long[] {classes}, new TensorOptions(ScalarType.Long)))
                 });
     memory = made[0];
     count = made[1];
@@ -135,7 +134,8 @@ public final class NpMix implements AutoCloseable {
           Tensor own = torch.arange(new Scalar(classes), new TensorOptions(ScalarType.Long));
           Tensor kept = own.unsqueeze(1).mul(new Scalar(size)).add(moved);
           Tensor sorted = moved.sub(new Scalar(size)).add(first);
-          Tensor inBatch = sorted.clamp_min(new Scalar(0)).clamp_max(new Scalar(labels.numel() - 1));
+          Tensor inBatch =
+              sorted.clamp_min(new Scalar(0)).clamp_max(new Scalar(labels.numel() - 1));
           Tensor fresh =
               order
                   .index_select(0, inBatch.flatten())
@@ -162,8 +162,7 @@ public final class NpMix implements AutoCloseable {
   public static Tensor neighbours(Tensor prototypes, int nnK) {
     return Scopes.tensor(
         () -> {
-          Tensor apart =
-              torch.cdist(prototypes, prototypes, 2, new LongOptional(FROM_DIFFERENCES));
+          Tensor apart = torch.cdist(prototypes, prototypes, 2, new LongOptional(FROM_DIFFERENCES));
           // Itself comes first also where two prototypes are the same.
           apart.fill_diagonal_(new Scalar(-1.0));
           return apart.topk(nnK, 1, false, true).get1().narrow(1, 1, nnK - 1);
@@ -249,16 +248,11 @@ public final class NpMix implements AutoCloseable {
             return;
           }
           Tensor slot =
-              count
-                  .index_select(0, labels)
-                  .add(Classes.positions(labels, memory.size(0)));
+              count.index_select(0, labels).add(Classes.positions(labels, memory.size(0)));
           Tensor fits = slot.lt(new Scalar(capacity)).nonzero().flatten();
-          Tensor place =
-              labels.mul(new Scalar(capacity)).add(slot).index_select(0, fits);
+          Tensor place = labels.mul(new Scalar(capacity)).add(slot).index_select(0, fits);
           memory.flatten(0, 1).index_copy_(0, place, rows.index_select(0, fits));
-          count
-              .add_(torch.one_hot(labels, memory.size(0)).sum(0))
-              .clamp_max_(new Scalar(capacity));
+          count.add_(torch.one_hot(labels, memory.size(0)).sum(0)).clamp_max_(new Scalar(capacity));
         });
   }
 

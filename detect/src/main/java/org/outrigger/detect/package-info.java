@@ -11,8 +11,7 @@
  *   <li>How far a feature is from the known ones: {@link org.outrigger.detect.Mahalanobis}, {@link
  *       org.outrigger.detect.RelativeMahalanobis}, {@link org.outrigger.detect.Ssd}, {@link
  *       org.outrigger.detect.Knn}, {@link org.outrigger.detect.PtOod}, {@link
- *       org.outrigger.detect.She}, {@link
- *       org.outrigger.detect.Residual}.
+ *       org.outrigger.detect.She}, {@link org.outrigger.detect.Residual}.
  *   <li>Features and the linear head together: {@link org.outrigger.detect.Vim}, {@link
  *       org.outrigger.detect.NnGuide}, {@link org.outrigger.detect.GradNorm}, {@link
  *       org.outrigger.detect.Fdbd}, {@link org.outrigger.detect.Nci}; the energy of the head after

@@ -162,11 +162,18 @@ class ClipnTest {
       Tensor uneven = yes.clone();
       uneven.select(0, 1).mul_(new Scalar(3.0));
       assertThatThrownBy(
-              () -> clipn.fit(Outputs.withHeads(output(images), null, new Heads(head(uneven, 20), head(no, 20), null))))
+              () ->
+                  clipn.fit(
+                      Outputs.withHeads(
+                          output(images), null, new Heads(head(uneven, 20), head(no, 20), null))))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("zero-shot head");
       Output longer = new Output(output(images).logits(), images.mul(new Scalar(2.0)));
-      assertThatThrownBy(() -> clipn.fit(Outputs.withHeads(longer, null, new Heads(head(yes, 20), head(no, 20), null))))
+      assertThatThrownBy(
+              () ->
+                  clipn.fit(
+                      Outputs.withHeads(
+                          longer, null, new Heads(head(yes, 20), head(no, 20), null))))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("unit length");
       assertThatThrownBy(() -> clipn.score(longer)).hasMessageContaining("unit length");

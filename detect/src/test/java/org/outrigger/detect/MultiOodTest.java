@@ -112,10 +112,12 @@ class MultiOodTest {
               Tensor step = torch.zeros_like(first);
               step.view(-1).narrow(0, 6, 1).fill_(new Scalar(1e-6));
               double up =
-                  MultiOod.agreeToDisagree(List.of(first.add(step), second, third), labels, distance)
+                  MultiOod.agreeToDisagree(
+                          List.of(first.add(step), second, third), labels, distance)
                       .item_double();
               double down =
-                  MultiOod.agreeToDisagree(List.of(first.sub(step), second, third), labels, distance)
+                  MultiOod.agreeToDisagree(
+                          List.of(first.sub(step), second, third), labels, distance)
                       .item_double();
               assertThat((up - down) / 2e-6)
                   .isCloseTo(gradient.view(-1).narrow(0, 6, 1).item_double(), within(1e-6));
@@ -266,9 +268,7 @@ class MultiOodTest {
       NeuralModel model, MultiOod objective, TensorDataset rows) {
     try (Rng rng = new Rng(5)) {
       Tensor loss =
-          objective
-              .step(model::forward, rows.inputs(), Tensors.labels(rows.labels()), rng)
-              .loss();
+          objective.step(model::forward, rows.inputs(), Tensors.labels(rows.labels()), rng).loss();
       List<String> names = List.copyOf(model.parameters().keySet());
       List<Tensor> all = Gradients.of(loss, List.copyOf(model.parameters().values()), false);
       Map<String, Tensor> gradients = new HashMap<>();
@@ -287,8 +287,7 @@ class MultiOodTest {
             Tensor labels = Tensors.labels(0, 2, 1);
             Tensor joint = rng.normal(ScalarType.Double, 3, 3);
             List<Tensor> own =
-                List.of(
-                    rng.normal(ScalarType.Double, 3, 3), rng.normal(ScalarType.Double, 3, 3));
+                List.of(rng.normal(ScalarType.Double, 3, 3), rng.normal(ScalarType.Double, 3, 3));
             double all =
                 (crossEntropy(joint, labels)
                         + crossEntropy(own.get(0), labels)
@@ -299,7 +298,8 @@ class MultiOodTest {
                 .isCloseTo(crossEntropy(joint, labels), within(1e-12));
             double apart =
                 MultiOod.agreeToDisagree(own, labels, Discrepancy.HELLINGER).item_double();
-            assertThat(loss(joint, own, labels, 2, true, 0)).isCloseTo(all + 2 * apart, within(1e-9));
+            assertThat(loss(joint, own, labels, 2, true, 0))
+                .isCloseTo(all + 2 * apart, within(1e-9));
             assertThat(loss(joint, own, labels, 0, false, 0.04))
                 .isCloseTo(LogitNorm.loss(joint, labels, 0.04).item_double(), within(1e-9));
           }
@@ -349,8 +349,7 @@ class MultiOodTest {
           .parameters()
           .forEach((name, p) -> assertThat(second.parameters().get(name).equal(p)).isTrue());
       Scopes.run(
-          () ->
-              assertThat(c.state().tensor("memory").equal(a.state().tensor("memory"))).isTrue());
+          () -> assertThat(c.state().tensor("memory").equal(a.state().tensor("memory"))).isTrue());
     }
   }
 
@@ -442,8 +441,7 @@ class MultiOodTest {
                 .hasMessageContaining("1 of 8 rows");
             assertThatThrownBy(
                     () ->
-                        objective.step(
-                            model::forward, rows.inputs(), labels.narrow(0, 0, 7), rng))
+                        objective.step(model::forward, rows.inputs(), labels.narrow(0, 0, 7), rng))
                 .hasMessageContaining("[7]");
             assertThatThrownBy(
                     () ->
@@ -533,12 +531,15 @@ class MultiOodTest {
             Output output = model.predict(rows.inputs(), detector.maps(model));
             Output one =
                 new Output(
-                    output.logits(), null, Map.of("heads", output.maps().get("heads").narrow(1, 0, 4)));
+                    output.logits(),
+                    null,
+                    Map.of("heads", output.maps().get("heads").narrow(1, 0, 4)));
             assertThatThrownBy(() -> detector.score(one)).hasMessageContaining("two or more");
             Tensor broken = output.maps().get("heads").clone();
             broken.select(0, 3).fill_(new Scalar(Double.NaN));
             assertThatThrownBy(
-                    () -> detector.score(new Output(output.logits(), null, Map.of("heads", broken))))
+                    () ->
+                        detector.score(new Output(output.logits(), null, Map.of("heads", broken))))
                 .hasMessageContaining("1 of 12 rows");
           }
         });

@@ -36,8 +36,7 @@ class MultiModalGuardTest {
           try (Rng rng = new Rng(seed);
               Rng fixed = new Rng(7)) {
             Tensor label = torch.arange(new Scalar(count)).remainder(new Scalar(3));
-            Tensor other =
-                strange ? label.add(new Scalar(1)).remainder(new Scalar(3)) : label;
+            Tensor other = strange ? label.add(new Scalar(1)).remainder(new Scalar(3)) : label;
             Map<String, IndexedDataset> both = new LinkedHashMap<>();
             Tensor centres = fixed.normal(3, 4).mul(new Scalar(2.0));
             for (Tensor each : new TensorVector(label, other).get()) {
@@ -117,7 +116,9 @@ class MultiModalGuardTest {
       ModalityReport report =
           ModalityReport.of(model, rows(90, false, 3), rows(60, true, 4), energy, 32);
       assertThat(report.knownCount()).isEqualTo(90);
-      assertThat(report.modalities()).extracting(ModalityReport.Part::name).containsExactly("a", "b");
+      assertThat(report.modalities())
+          .extracting(ModalityReport.Part::name)
+          .containsExactly("a", "b");
       assertThat(report.joint().accuracy()).isGreaterThan(0.95);
       assertThat(report.discrepancyUnknown()).isGreaterThan(report.discrepancyKnown() + 0.3);
       assertThat(report.discrepancyAuroc()).isGreaterThan(0.95);

@@ -63,9 +63,7 @@ public final class MultiOodOnHalves implements Claim {
     List<Inequality> all = new ArrayList<>();
     all.add(Inequality.atLeast("unknown discrepancy, A2D minus control", 0.05));
     all.add(Inequality.above("discrepancy gap " + A2D, "discrepancy gap " + UNI));
-    all.add(
-        new Inequality(
-            "accuracy lost by " + A2D, Inequality.Relation.AT_MOST, 0.01, null));
+    all.add(new Inequality("accuracy lost by " + A2D, Inequality.Relation.AT_MOST, 0.01, null));
     for (String half : List.of("upper", "lower")) {
       all.add(Inequality.above("energy AUROC joint " + A2D, "energy AUROC " + half + " " + A2D));
     }
@@ -152,10 +150,7 @@ public final class MultiOodOnHalves implements Claim {
       Trainer trainer =
           Trainer.of(model)
               .settings(
-                  Trainer.Settings.defaults()
-                      .withEpochs(epochs)
-                      .withBatchSize(64)
-                      .withSeed(seed))
+                  Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(64).withSeed(seed))
               .schedule(Schedule.constant())
               .optimiser(p -> new Adam(p, Adam.Settings.of(1e-3)));
       if (settings != null) {
@@ -171,8 +166,7 @@ public final class MultiOodOnHalves implements Claim {
     figures.put("accuracy " + name, report.joint().accuracy());
     figures.put("discrepancy known " + name, report.discrepancyKnown());
     figures.put("discrepancy unknown " + name, report.discrepancyUnknown());
-    figures.put(
-        "discrepancy gap " + name, report.discrepancyUnknown() - report.discrepancyKnown());
+    figures.put("discrepancy gap " + name, report.discrepancyUnknown() - report.discrepancyKnown());
     figures.put("discrepancy AUROC " + name, report.discrepancyAuroc());
     figures.put("energy AUROC joint " + name, report.joint().auroc());
     report

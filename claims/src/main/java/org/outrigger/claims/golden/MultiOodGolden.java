@@ -39,9 +39,7 @@ public final class MultiOodGolden implements GoldenSuite {
   }
 
   private static Discrepancy distance(String name) {
-    return name.equals("l2")
-        ? Discrepancy.MSE
-        : Discrepancy.valueOf(name.toUpperCase(Locale.ROOT));
+    return name.equals("l2") ? Discrepancy.MSE : Discrepancy.valueOf(name.toUpperCase(Locale.ROOT));
   }
 
   private static void losses(GoldenCase golden) {

@@ -33,8 +33,7 @@ final class Packed implements IndexedDataset {
           "There are " + modalities.size() + " modalities to pack: two or more are needed.");
     }
     first = modalities.values().iterator().next();
-    labels =
-        modalities.values().stream().filter(IndexedDataset::labelled).findFirst().orElse(null);
+    labels = modalities.values().stream().filter(IndexedDataset::labelled).findFirst().orElse(null);
     long sum = 0;
     for (Map.Entry<String, IndexedDataset> part : modalities.entrySet()) {
       IndexedDataset data = part.getValue();
@@ -136,9 +135,7 @@ final class Packed implements IndexedDataset {
               return torch.cat(columns, 1);
             });
     Tensor shared =
-        labels == null
-            ? null
-            : Tensors.labels(Arrays.stream(rows).map(this::label).toArray());
+        labels == null ? null : Tensors.labels(Arrays.stream(rows).map(this::label).toArray());
     return new Batch(inputs, shared, ids, times);
   }
 

@@ -10,8 +10,8 @@
  * org.outrigger.core.data.Shift} changes the inputs of any data set alike. Sources: {@link
  * org.outrigger.core.data.TensorDataset} (memory), {@link org.outrigger.core.data.ImageFolder},
  * {@link org.outrigger.core.data.TableDataset} (CSV, Parquet, JSON Lines), {@link
- * org.outrigger.core.data.NpyData} and {@link org.outrigger.core.data.Idx}. A
- * {@link org.outrigger.core.data.Tokenizer} turns texts into tokens.
+ * org.outrigger.core.data.NpyData} and {@link org.outrigger.core.data.Idx}. A {@link
+ * org.outrigger.core.data.Tokenizer} turns texts into tokens.
  */
 @NullMarked
 package org.outrigger.core.data;

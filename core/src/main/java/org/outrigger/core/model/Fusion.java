@@ -88,7 +88,8 @@ public final class Fusion {
       NeuralModel model = (NeuralModel) part.model;
       StringBuilder encoder = new StringBuilder(model.name());
       if (model.architecture().get("settings") instanceof Map<?, ?> settings) {
-        settings.forEach((key, value) -> encoder.append(':').append(key).append('=').append(plain(value)));
+        settings.forEach(
+            (key, value) -> encoder.append(':').append(key).append('=').append(plain(value)));
       }
       encoders.add(encoder.toString());
       String prefix = "encoders." + part.name + ".";

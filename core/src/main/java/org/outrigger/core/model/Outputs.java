@@ -115,7 +115,9 @@ public interface Outputs extends AutoCloseable {
     return withHeads(output, labels, Heads.linear(head));
   }
 
-  /** As {@link #of(Output, Tensor, LinearHead)}, with all that the model shows of its last layer. */
+  /**
+   * As {@link #of(Output, Tensor, LinearHead)}, with all that the model shows of its last layer.
+   */
   static Outputs withHeads(Output output, @Nullable Tensor labels, Heads heads) {
     Shapes shapes = Shapes.check().tensor("logits", output.logits(), "N", "C");
     if (output.hasFeatures()) {

@@ -60,10 +60,7 @@ class MultiModalTest {
       assertThat(heads.allclose(own, 1e-4, 1e-5, false)).isTrue();
       assertThat(heads.narrow(1, 3, 3).equal(output.maps().get("heads.sound"))).isTrue();
       Tensor sound =
-          model
-              .root()
-              .get("encoders.sound")
-              .forward(x.narrow(1, 64, 6), ForwardContext.EVALUATION);
+          model.root().get("encoders.sound").forward(x.narrow(1, 64, 6), ForwardContext.EVALUATION);
       assertThat(sound.equal(parts.get(1).embedding(output.features()))).isTrue();
       assertThat(model.offers()).contains(Need.MODALITIES, Need.LINEAR_HEAD, Need.NORM_LAYERS);
     }
@@ -148,8 +145,7 @@ class MultiModalTest {
         model.train(true);
         Tensor before = model.buffers().get("encoders.picture.bn1.running_mean").clone();
         Output output =
-            model.forward(
-                rng.normal(6, 70), ForwardContext.AS_IS, List.of("encoders.picture.bn1"));
+            model.forward(rng.normal(6, 70), ForwardContext.AS_IS, List.of("encoders.picture.bn1"));
         Tensor after = model.buffers().get("encoders.picture.bn1.running_mean");
         assertThat(before.equal(after)).isEqualTo(mode.equals("evaluation"));
         assertThat(output.maps().get("encoders.picture.bn1").requires_grad()).isFalse();
@@ -187,8 +183,7 @@ class MultiModalTest {
   }
 
   private static void refused(Map<String, String> settings, long columns, String why) {
-    assertThatThrownBy(
-            () -> NeuralModel.create("multimodal", settings, new long[] {columns}, 3, 1))
+    assertThatThrownBy(() -> NeuralModel.create("multimodal", settings, new long[] {columns}, 3, 1))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining(why);
   }
