@@ -74,7 +74,7 @@ final class DetectSeparabilityCommand implements Runnable {
       required = true,
       arity = "1..*",
       paramLabel = "PATH",
-      description = "Unknown inputs; one kind a path. Theirs must not be known classes.")
+      description = "Unknown inputs; one kind a path. Their classes must not be known ones.")
   private List<Path> unknown = List.of();
 
   @Option(

@@ -71,12 +71,12 @@ class DetectSeparabilityCommandTest {
     Map<String, Object> json = Json.object("separability", run(words).worked().out());
     assertThat(json).containsEntry("fitRows", 120).containsEntry("testRows", 120);
     List<Map<String, Object>> unknown = (List<Map<String, Object>>) json.get("unknown");
-    assertThat(unknown).singleElement();
+    assertThat(unknown).hasSize(1);
     assertThat(unknown.get(0))
         .containsKeys("linearSeparability", "msp", "energy", "knn", "unsafe", "advice");
     // A backbone does not differ from itself.
     List<Map<String, Object>> difference = (List<Map<String, Object>>) json.get("difference");
-    assertThat(difference).singleElement();
+    assertThat(difference).hasSize(1);
     assertThat(difference.get(0))
         .containsEntry("msp", 0.0)
         .containsEntry("knn", 0.0)

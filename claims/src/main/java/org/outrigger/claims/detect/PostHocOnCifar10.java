@@ -90,14 +90,14 @@ public final class PostHocOnCifar10 implements Claim {
 
   @Override
   public String protocol() {
-    return "CIFAR-10, of which each seed draws 6 known classes and 4 unknown ones; 6,000 training images of"
-        + " the known, drawn at random where there are more, and up to 6,000 test images of either."
-        + " ResNet-8, 8 epochs, SGD 0.1, Nesterov momentum 0.9, decay 5e-4, cosine, batches of 64, shifts by up"
-        + " to 4 pixels and mirroring. Detectors are fitted on the training images without these"
-        + " changes and have their papers' defaults; with 64 features, vim and residual keep a"
-        + " principal space of 32, nnguide looks at 10 neighbours in a bank of a tenth and gram at the"
-        + " outputs of the last two stages. FPR95 is"
-        + " the share of unknown images accepted where 95 % of the known ones are.";
+    return "CIFAR-10, of which each seed draws 6 known classes and 4 unknown ones; 6,000 training"
+        + " images of the known, drawn at random where there are more, and up to 6,000 test images"
+        + " of either. ResNet-8, 8 epochs, SGD 0.1, Nesterov momentum 0.9, decay 5e-4, cosine,"
+        + " batches of 64, shifts by up to 4 pixels and mirroring. Detectors are fitted on the"
+        + " training images without these changes and have their papers' defaults; with 64"
+        + " features, vim and residual keep a principal space of 32, nnguide looks at 10 neighbours"
+        + " in a bank of a tenth and gram at the outputs of the last two stages. FPR95 is the share"
+        + " of unknown images accepted where 95 % of the known ones are.";
   }
 
   @Override

@@ -61,7 +61,7 @@ class InstanceDiscriminationTest {
                     images,
                     Tensors.labels(0, 1, 0),
                     rng);
-            assertThat(seen).singleElement();
+            assertThat(seen).hasSize(1);
             Tensor views = seen.get(0);
             assertThat(views.shape()).containsExactly(6, 1, 4, 4);
             assertThat(views.narrow(0, 0, 3).equal(views.narrow(0, 3, 3))).isFalse();
