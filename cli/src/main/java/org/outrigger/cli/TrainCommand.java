@@ -50,12 +50,16 @@ import picocli.CommandLine.TypeConversionException;
       "  outrigger train --data fashion-mnist --epochs 5 --out clothes.safetensors",
       "  outrigger train --arch resnet18 --data train/ --validation val/ --size 32 \\",
       "      --augment crop-and-flip --out photos.safetensors --guard photos.guard",
-      "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 --patience 5 \\",
-      "      --out mlp.safetensors",
-      "  outrigger train --from clothes.safetensors --data fashion-mnist --lr 0.001 --epochs 3 \\",
-      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors"
+      "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 \\",
+      "      --patience 5 --out mlp.safetensors",
+      "  outrigger train --from clothes.safetensors --data fashion-mnist \\",
+      "      --lr 0.001 --epochs 3 --recipe outlier-exposure --outliers noise/ \\",
+      "      --out exposed.safetensors"
     })
 final class TrainCommand implements Runnable {
+  /** The share of known inputs that the guard of --guard accepts. */
+  private static final double ACCEPT = 0.95;
+
   private enum Augment {
     NONE,
     CROP,
@@ -277,9 +281,11 @@ final class TrainCommand implements Runnable {
   }
 
   /** Opens labelled data, tables in memory, and says what could not be read. */
-  private IndexedDataset rows(Path path, List<String> classNames, String part) {
+  private IndexedDataset rows(
+      Path path, List<String> classNames, String part, List<String> columns) {
     IndexedDataset rows =
-        Tables.inMemory(reading.open(path, classNames, null, part), spec.commandLine().getErr());
+        Tables.inMemory(
+            reading.open(path, classNames, null, part, columns), spec.commandLine().getErr());
     if (!rows.labelled()) {
       throw new OutriggerException(
           rows.name()
@@ -327,19 +333,22 @@ final class TrainCommand implements Runnable {
           rows(
               validation,
               model.classNames().isEmpty() ? all.classNames() : model.classNames(),
-              "test");
+              "test",
+              all.featureColumns());
     } else {
       Splits parts = all.splitStratified(0.9, seed);
       train = parts.first();
       held = parts.second();
     }
     if (guard != null) {
-      GuardFitting.check(detector, held);
+      GuardFitting.check(detector, held, ACCEPT);
     }
     IndexedDataset strange =
         outliers == null
             ? null
-            : Tables.inMemory(reading.open(outliers, List.of(), null), spec.commandLine().getErr())
+            : Tables.inMemory(
+                    reading.open(outliers, List.of(), null, "test", all.featureColumns()),
+                    spec.commandLine().getErr())
                 .asUnknown();
     TrainingListener.Report report = train(model, train, held, strange, recipe);
     double accuracy = accuracy(model, held);
@@ -348,7 +357,7 @@ final class TrainCommand implements Runnable {
     if (guard != null) {
       new GuardFitting(spec.commandLine())
           .fit(
-              GuardFitting.builder(model, reading.preprocessing(), 0.95, batchSize, seed),
+              GuardFitting.builder(model, reading.preprocessing(), ACCEPT, batchSize, seed),
               model,
               held,
               detector,
