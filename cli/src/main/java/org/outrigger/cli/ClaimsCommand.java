@@ -107,7 +107,7 @@ final class ClaimsCommand implements Runnable {
       footer = {
         "  outrigger claims run outlier-exposure --seeds 0,1,2,3,4",
         "  outrigger claims run --all --out claims/",
-        "  outrigger claims run --all --scale smoke      (checks the code, not the claims)",
+        "  outrigger claims run --all --scale smoke     (checks the code, not the claims)",
       })
   static final class RunCommand implements Callable<Integer> {
     @Spec private CommandSpec spec;

@@ -10,6 +10,7 @@ import org.outrigger.core.data.DataOptions;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Preprocessing;
+import org.outrigger.core.data.TableDataset;
 import picocli.CommandLine.Option;
 
 /** How data is read; the same options for every command that reads data. */
@@ -19,6 +20,12 @@ final class DataArguments {
 
   @Option(names = "--id-column", paramLabel = "COLUMN", description = "Column that names the rows.")
   private @Nullable String id;
+
+  @Option(
+      names = "--time-column",
+      paramLabel = "COLUMN",
+      description = "Column that says when a row was seen; no feature.")
+  private @Nullable String time;
 
   @Option(
       names = "--features",
@@ -114,6 +121,20 @@ final class DataArguments {
    * @param part which part of an embedded data set is meant where none is named
    */
   Dataset open(Path data, List<String> classNames, @Nullable Preprocessing saved, String part) {
+    return open(data, classNames, saved, part, List.of());
+  }
+
+  /**
+   * As {@link #open(Path, List, Preprocessing, String)}.
+   *
+   * @param columns the features of a table where --features names none; empty: all that are numeric
+   */
+  Dataset open(
+      Path data,
+      List<String> classNames,
+      @Nullable Preprocessing saved,
+      String part,
+      List<String> columns) {
     Preprocessing own = preprocessing();
     Preprocessing steps = own == null ? saved : own;
     List<String> classes = names.isEmpty() ? classNames : names;
@@ -127,7 +148,8 @@ final class DataArguments {
         DataOptions.defaults()
             .label(label)
             .id(id)
-            .features(features)
+            .time(time)
+            .features(features.isEmpty() && TableDataset.recognises(data) ? columns : features)
             .classNames(Files.isDirectory(data) ? EmbeddedData.folderNames(classes) : classes)
             .preprocessing(steps)
             .strict(strict)

@@ -16,7 +16,7 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Lists the data sets that are embedded or that can be opened from files.",
-      "An embedded one can be given by name wherever data is read: fashion-mnist, mnist:train."
+      "An embedded one can be given by name wherever data is read: fashion-mnist," + " mnist:train."
     },
     subcommands = DatasetsExportCommand.class,
     footerHeading = "%nExamples:%n",

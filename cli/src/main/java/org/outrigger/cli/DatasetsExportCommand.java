@@ -1,8 +1,10 @@
 package org.outrigger.cli;
 
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintWriter;
+import java.io.OutputStreamWriter;
+import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +12,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
+import javax.imageio.stream.ImageOutputStream;
+import javax.imageio.stream.MemoryCacheImageOutputStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -80,12 +84,10 @@ final class DatasetsExportCommand implements Runnable {
         AtomicFiles.write(
             out,
             stream -> {
-              PrintWriter to = new PrintWriter(stream, false, StandardCharsets.UTF_8);
+              // A PrintWriter would hide why a write failed.
+              Writer to = new OutputStreamWriter(stream, StandardCharsets.UTF_8);
               table(data, to, progress);
               to.flush();
-              if (to.checkError()) {
-                throw new IOException("the file could not be written to its end");
-              }
             });
       } else {
         throw new OutriggerException(
@@ -129,7 +131,12 @@ final class DatasetsExportCommand implements Runnable {
                 folder
                     .resolve(classes.get(data.label(row)))
                     .resolve(String.format(Locale.ROOT, "%05d.png", row));
-            ImageIO.write(image, "png", file.toFile());
+            // Packed in memory: ImageIO's own way to a file hides why it failed.
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            try (ImageOutputStream packed = new MemoryCacheImageOutputStream(bytes)) {
+              ImageIO.write(image, "png", packed);
+            }
+            Files.write(file, bytes.toByteArray());
           }
         }
         progress.to(row);
@@ -137,13 +144,13 @@ final class DatasetsExportCommand implements Runnable {
     }
   }
 
-  private static void table(IndexedDataset data, PrintWriter to, Progress progress) {
+  private static void table(IndexedDataset data, Writer to, Progress progress) throws IOException {
     long columns = data.inputShape()[0];
     StringBuilder line = new StringBuilder();
     for (int c = 1; c <= columns; c++) {
       line.append('x').append(c).append(',');
     }
-    to.println(line.append("label"));
+    to.append(line).append("label\n");
     int row = 0;
     try (Batches batches = data.batches(256)) {
       while (batches.hasNext()) {
@@ -155,7 +162,7 @@ final class DatasetsExportCommand implements Runnable {
             for (int c = 0; c < columns; c++) {
               line.append(values[(int) (i * columns + c)]).append(',');
             }
-            to.println(line.append(data.classNames().get(data.label(row))));
+            to.append(line).append(data.classNames().get(data.label(row))).append('\n');
           }
         }
         progress.to(row);

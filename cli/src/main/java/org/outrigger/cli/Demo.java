@@ -64,6 +64,7 @@ final class Demo {
    * Corrupted inputs of one severity.
    *
    * @param severity 1 to 5; 0 for clean inputs
+   * @param rows how many images each corruption was applied to
    * @param accuracy mean over the corruptions
    * @param flagged share that the guard called unknown
    * @param probability mean calibrated probability of the predicted class
@@ -72,6 +73,7 @@ final class Demo {
    */
   record Severity(
       int severity,
+      long rows,
       double accuracy,
       double flagged,
       double probability,
@@ -317,6 +319,12 @@ final class Demo {
     double mean =
         accuracies.values().stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
     return new Severity(
-        severity, mean, (double) flagged / rows, probability / rows, calibration.ece(), accuracies);
+        severity,
+        rows / views.size(),
+        mean,
+        (double) flagged / rows,
+        probability / rows,
+        calibration.ece(),
+        accuracies);
   }
 }

@@ -24,9 +24,10 @@ import picocli.CommandLine.Spec;
     name = "demo",
     mixinStandardHelpOptions = true,
     description = {
-      "Trains a small ResNet on embedded Fashion-MNIST, fits a guard, and meets unknown inputs",
-      "(digits, textures, classes it was never shown) and corrupted ones. Takes a few minutes.",
-      "Writes report.html, demo.json and the guard."
+      "Shows the main job on embedded data: a guarded classifier meets unknown inputs.",
+      "Trains a small ResNet on Fashion-MNIST, fits a guard, and shows it digits, textures, classes"
+          + " it was never shown, and corrupted pictures. Takes a few minutes. Writes report.html,"
+          + " demo.json and the guard."
     },
     footerHeading = "%nExamples:%n",
     footer = {"  outrigger demo", "  outrigger demo --out /tmp/demo --seed 1"})
@@ -70,6 +71,7 @@ final class DemoCommand implements Runnable {
           "The folder " + folder + " cannot be made: choose another with --out. " + e.getMessage(),
           e);
     }
+    AtomicFiles.check(report);
     Demo.Result result;
     try (Progress progress = new Progress("Demo", 100)) {
       result =
@@ -132,7 +134,10 @@ final class DemoCommand implements Runnable {
     out.println();
     print(result.heldOut());
     out.println();
-    out.println("Corrupted inputs, mean over the 15 corruptions:");
+    out.println(
+        "Corrupted inputs, mean over the 15 corruptions, on the first "
+            + result.severities().get(0).rows()
+            + " test images:");
     out.println();
     TextTable table =
         new TextTable("severity", "accuracy", "flagged unknown", "mean probability", "ECE");

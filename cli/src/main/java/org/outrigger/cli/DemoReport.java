@@ -5,6 +5,7 @@ import static org.outrigger.evaluate.report.ReportPage.percent;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.outrigger.evaluate.report.Chart;
@@ -20,7 +21,7 @@ final class DemoReport {
         new ReportPage(
             "A guarded classifier on real data",
             "A ResNet-8 trained on "
-                + result.trainRows()
+                + String.format(Locale.ROOT, "%,d", result.trainRows())
                 + " Fashion-MNIST images, and a guard around it. Everything below is measured on"
                 + " images that neither has seen.");
     GuardReport.headline(page, result.evaluation());
@@ -54,8 +55,10 @@ final class DemoReport {
   private static void corruptions(ReportPage page, List<Demo.Severity> severities) {
     page.section(
         "What happens when inputs get worse?",
-        "The 15 corruptions of CIFAR-C and ImageNet-C, at five severities. A guard is of use if it"
-            + " flags more where the model is right less often.");
+        "The 15 corruptions of CIFAR-C and ImageNet-C, at five severities, on the first "
+            + severities.get(0).rows()
+            + " of the test images. A guard is of use if it flags more where the model is right less"
+            + " often.");
     page.charts(
         Chart.lines(
             "Accuracy and what the guard flags",

@@ -37,20 +37,20 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Compares detectors on known and unknown inputs.",
-      "Shows how well each tells them apart, what it costs and what it needs: from a model and",
-      "data, or from cached features without a model."
+      "Shows how well each tells them apart, what it costs and what it needs: from a model and"
+          + " data, or from cached features without a model."
     },
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger detect compare --model resnet.pt --id test/ --ood scans/ noise/ \\",
       "      --fit-data train/ --report detectors.html",
-      "  outrigger detect compare --model m.safetensors --id fashion-mnist --ood mnist \\",
-      "      --detectors energy,knn:k=20,vim",
+      "  outrigger detect compare --model m.safetensors --id fashion-mnist \\",
+      "      --ood mnist --detectors energy,knn:k=20,vim",
       "  outrigger detect compare --fit-features train.npz --id-features test.npz \\",
       "      --ood-features a.npz b.safetensors",
       "",
-      "Files of cached features hold features [N, D], logits [N, C], labels [N] and, in one of",
-      "them, the last layer's weight [C, D] and bias [C]; missing logits are computed from it."
+      "Files of cached features hold features [N, D], logits [N, C], labels [N] and, in one of"
+          + " them, the last layer's weight [C, D] and bias [C]; missing logits are computed from it."
     })
 final class DetectCompareCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -166,7 +166,13 @@ final class DetectCompareCommand implements Runnable {
       Dataset id = reading.open(known, classes, null);
       Dataset toFit;
       if (fit != null) {
-        toFit = reading.open(fit, classes.isEmpty() ? id.classNames() : classes, null, "train");
+        toFit =
+            reading.open(
+                fit,
+                classes.isEmpty() ? id.classNames() : classes,
+                null,
+                "train",
+                id.featureColumns());
       } else {
         IndexedDataset rows = Tables.inMemory(id, spec.commandLine().getErr());
         Splits halves = rows.labelled() ? rows.splitStratified(0.5, seed) : rows.split(0.5, seed);
@@ -174,7 +180,8 @@ final class DetectCompareCommand implements Runnable {
         id = halves.second();
       }
       List<Dataset> kinds = new ArrayList<>();
-      unknown.forEach(path -> kinds.add(reading.open(path, List.of(), null)));
+      unknown.forEach(
+          path -> kinds.add(reading.open(path, List.of(), null, "test", id.featureColumns())));
       List<Part> parts = new ArrayList<>();
       try {
         long total = Sizes.sum(toFit.size(), id.size());

@@ -1,5 +1,6 @@
 package org.outrigger.cli;
 
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.torch.Torch;
 import picocli.CommandLine.Option;
 
@@ -16,19 +17,19 @@ final class Device {
       names = "--threads",
       paramLabel = "N",
       description = "Threads of one operation; as many as the machine has by default.")
-  private int threads;
+  private @Nullable Integer threads;
 
   String name() {
     return device;
   }
 
   int threads() {
-    return threads;
+    return threads == null ? 0 : threads;
   }
 
   /** Applies the choice; call it before the first tensor. */
   void apply() {
-    if (threads != 0) {
+    if (threads != null) {
       Torch.threads(threads);
     }
     Torch.device(device).close();

@@ -27,7 +27,8 @@ import picocli.CommandLine.Spec;
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger guard check --guard resnet.guard --data incoming/ --out verdicts.csv",
-      "  outrigger guard check --guard mlp.guard --data rows.parquet --id-column order_id --out v.parquet"
+      "  outrigger guard check --guard mlp.guard --data rows.parquet \\",
+      "      --id-column order_id --out verdicts.parquet"
     })
 final class GuardCheckCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -64,7 +65,13 @@ final class GuardCheckCommand implements Runnable {
     AtomicFiles.check(out);
     device.apply();
     try (Guard guard = Guard.load(bundle, device.name())) {
-      Dataset rows = reading.open(data, guard.info().classNames(), guard.preprocessing());
+      Dataset rows =
+          reading.open(
+              data,
+              guard.info().classNames(),
+              guard.preprocessing(),
+              "test",
+              guard.info().features());
       long done = 0;
       long unknown = 0;
       long skipped;

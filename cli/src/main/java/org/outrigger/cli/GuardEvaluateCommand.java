@@ -80,9 +80,11 @@ final class GuardEvaluateCommand implements Runnable {
     var out = spec.commandLine().getOut();
     try (Guard guard = Guard.load(bundle, device.name())) {
       List<String> classes = guard.info().classNames();
-      Dataset id = reading.open(known, classes, guard.preprocessing());
+      List<String> columns = guard.info().features();
+      Dataset id = reading.open(known, classes, guard.preprocessing(), "test", columns);
       List<Dataset> kinds = new ArrayList<>();
-      unknown.forEach(path -> kinds.add(reading.open(path, List.of(), guard.preprocessing())));
+      unknown.forEach(
+          path -> kinds.add(reading.open(path, List.of(), guard.preprocessing(), "test", columns)));
       long total = kinds.stream().mapToLong(Dataset::size).reduce(id.size(), Sizes::sum);
       GuardEvaluation evaluation;
       try (Progress progress = new Progress("Evaluating", total)) {

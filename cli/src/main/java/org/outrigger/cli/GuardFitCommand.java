@@ -18,18 +18,19 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Fits a guard around a model.",
-      "Detectors, calibration and the threshold are fitted on validation data that the model was",
-      "not trained on."
+      "Detectors, calibration and the threshold are fitted on validation data that the model was"
+          + " not trained on."
     },
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger guard fit --model resnet.pt --data validation/ --out resnet.guard",
-      "  outrigger guard fit --model mlp.onnx --data rows.csv --label species --out mlp.guard",
+      "  outrigger guard fit --model mlp.onnx --data rows.csv --label species \\",
+      "      --out mlp.guard",
       "  outrigger guard fit --model resnet.pt --data val/ --detector knn:k=20,energy \\",
       "      --train-data train/ --accept 0.99 --out resnet.guard",
       "",
-      "'auto' compares detectors on generated unknown inputs, made from the validation data alone;",
-      "'outrigger methods' lists all detectors."
+      "'auto' compares detectors on generated unknown inputs, made from the validation data alone;"
+          + " 'outrigger methods' lists all detectors."
     })
 final class GuardFitCommand implements Runnable {
   @Spec private CommandSpec spec;
@@ -108,7 +109,8 @@ final class GuardFitCommand implements Runnable {
         builder.calibrate(null);
       }
       if (train != null) {
-        builder.fitDetectorsOn(reading.open(train, validation.classNames(), null, "train"));
+        builder.fitDetectorsOn(
+            reading.open(train, validation.classNames(), null, "train", validation.featureColumns()));
       }
       new GuardFitting(spec.commandLine())
           .fit(builder, opened, validation, detector, batchSize, seed, out);

@@ -15,6 +15,7 @@ import org.outrigger.guard.AutoDetector;
 import org.outrigger.guard.Guard;
 import org.outrigger.guard.GuardBuilder;
 import org.outrigger.guard.GuardInfo;
+import org.outrigger.guard.Threshold;
 import picocli.CommandLine;
 
 /** Fits a guard with progress, saves it and prints how it did: for all commands that make one. */
@@ -31,8 +32,8 @@ final class GuardFitting {
     return Guard.of(model).accept(accept).seed(seed).batchSize(batchSize).preprocessing(steps);
   }
 
-  /** Says before long work what would keep the detectors from being made. */
-  static void check(String detectors, Dataset validation) {
+  /** Says before long work what would keep a guard from being fitted. */
+  static void check(String detectors, Dataset validation, double accept) {
     if (!auto(detectors)) {
       Methods.parse(Detector.class, detectors).forEach(Detector::close);
     } else if (validation.size() < AutoDetector.LEAST_ROWS && validation.size() >= 0) {
@@ -42,6 +43,10 @@ final class GuardFitting {
               + " --detector, or give "
               + AutoDetector.LEAST_ROWS
               + " or more.");
+    }
+    if (validation.size() >= 0) {
+      // Half of the rows are held out.
+      Threshold.requireRows(validation.size() / 2, accept);
     }
   }
 
@@ -97,6 +102,8 @@ final class GuardFitting {
               + (info.metrics().containsKey("eceAfter")
                   ? " before, " + percent(info, "eceAfter") + " after calibration"
                   : ""));
+    } else {
+      to.println("not calibrated: the data has no labels (a table needs --label)");
     }
     to.println(
         "known inputs accepted         "

@@ -39,6 +39,13 @@ final class GuardInfoCommand implements Runnable {
       }
       out.println("model        " + info.model() + " (SHA-256 " + info.modelSha256() + ")");
       out.println("classes      " + String.join(", ", info.classNames()));
+      if (!info.features().isEmpty()) {
+        int shown = Math.min(20, info.features().size());
+        out.println(
+            "features     "
+                + String.join(", ", info.features().subList(0, shown))
+                + (shown < info.features().size() ? ", ... (" + info.features().size() + ")" : ""));
+      }
       out.println(
           "detectors    "
               + info.detectors().stream()

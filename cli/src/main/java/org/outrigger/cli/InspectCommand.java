@@ -17,14 +17,15 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Shows what a model is made of, and which methods apply to it.",
-      "Lists layers, parameters, normalisation layers and feature points, and says of each method",
-      "that does not apply why not."
+      "Lists layers, parameters, normalisation layers and feature points, and says of each method"
+          + " that does not apply why not."
     },
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger inspect resnet.pt",
       "  outrigger inspect model.onnx --json",
-      "  outrigger inspect weights.safetensors --arch resnet20 --input-shape 3x32x32 --classes 10"
+      "  outrigger inspect weights.safetensors --arch resnet20 \\",
+      "      --input-shape 3x32x32 --classes 10"
     })
 final class InspectCommand implements Runnable {
   @Spec private CommandSpec spec;

@@ -17,9 +17,10 @@ import picocli.CommandLine.Spec;
     name = "soak",
     mixinStandardHelpOptions = true,
     description = {
-      "Does memory stay flat? Trains a small network, then lets a guard check batches of 32 images,",
-      "and reads the process's resident memory along the way. Exit code 1 if it grows by more than",
-      "2 %% and more than 20 MB after the warm-up."
+      "Does memory stay flat over a long run? Trains and checks, and measures.",
+      "Trains a small network, then lets a guard check batches of 32 images, and reads the process's"
+          + " resident memory along the way. Exit code 1 if it grows by more than 2 %% and more than"
+          + " 20 MB after the warm-up."
     },
     footerHeading = "%nExamples:%n",
     footer = {"  outrigger soak", "  outrigger soak --steps 100000 --checks 100000"})

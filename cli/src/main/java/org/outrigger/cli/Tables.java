@@ -42,6 +42,11 @@ final class Tables {
     }
 
     @Override
+    public List<String> featureColumns() {
+      return source.featureColumns();
+    }
+
+    @Override
     public boolean labelled() {
       return source.labelled();
     }

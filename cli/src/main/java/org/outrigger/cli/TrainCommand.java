@@ -44,19 +44,25 @@ import picocli.CommandLine.TypeConversionException;
       "  outrigger train --data fashion-mnist --epochs 5 --out clothes.safetensors",
       "  outrigger train --arch resnet18 --data train/ --validation val/ --size 32 \\",
       "      --augment crop-and-flip --out photos.safetensors --guard photos.guard",
-      "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 --patience 5 \\",
-      "      --out mlp.safetensors",
-      "  outrigger train --from clothes.safetensors --data fashion-mnist --lr 0.001 --epochs 3 \\",
-      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors",
-      "  outrigger train --arch mlp --data mnist --recipe mol:iterations=1000 --outliers other/ \\",
-      "      --shifts rotations:60:5 --out adaptable.safetensors",
+      "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 \\",
+      "      --patience 5 --out mlp.safetensors",
+      "  outrigger train --from clothes.safetensors --data fashion-mnist \\",
+      "      --lr 0.001 --epochs 3 --recipe outlier-exposure --outliers noise/ \\",
+      "      --out exposed.safetensors",
+      "  outrigger train --arch mlp --data mnist --recipe mol:iterations=1000 \\",
+      "      --outliers other/ --shifts rotations:60:5 --out adaptable.safetensors",
       "  outrigger train --data sensors.csv --label state --recipe multiood \\",
       "      --arch-setting parts=vibration:24+current:8 --out sensors.safetensors",
-      "  outrigger train --data birds/ --size 64 --hold-out 0.3 --out base.safetensors",
-      "  outrigger train --from base.safetensors --data birds/ --size 64 --hold-out 0.3 \\",
-      "      --recipe mixoe --outliers photos/ --batch-size 32 --lr 0.001 --out mixed.safetensors"
+      "  outrigger train --data birds/ --size 64 --hold-out 0.3 \\",
+      "      --out base.safetensors",
+      "  outrigger train --from base.safetensors --data birds/ --size 64 \\",
+      "      --hold-out 0.3 --recipe mixoe --outliers photos/ --batch-size 32 \\",
+      "      --lr 0.001 --out mixed.safetensors"
     })
 final class TrainCommand implements Runnable {
+  /** The share of known inputs that the guard of --guard accepts. */
+  private static final double ACCEPT = 0.95;
+
   private enum Augment {
     NONE,
     CROP,
@@ -302,9 +308,11 @@ final class TrainCommand implements Runnable {
   }
 
   /** Opens labelled data, tables in memory, and says what could not be read. */
-  private IndexedDataset rows(Path path, List<String> classNames, String part) {
+  private IndexedDataset rows(
+      Path path, List<String> classNames, String part, List<String> columns) {
     IndexedDataset rows =
-        Tables.inMemory(reading.open(path, classNames, null, part), spec.commandLine().getErr());
+        Tables.inMemory(
+            reading.open(path, classNames, null, part, columns), spec.commandLine().getErr());
     if (!rows.labelled()) {
       throw new OutriggerException(
           rows.name()
@@ -354,7 +362,11 @@ final class TrainCommand implements Runnable {
     if (validation != null) {
       boolean own = holdOut.given() || model.classNames().isEmpty();
       IndexedDataset other =
-          rows(validation, own ? opened.classNames() : model.classNames(), "test");
+          rows(
+              validation,
+              own ? opened.classNames() : model.classNames(),
+              "test",
+              all.featureColumns());
       held = holdOut.known(other, seed);
       unknown = holdOut.unknown(other, seed);
     } else {
@@ -363,12 +375,14 @@ final class TrainCommand implements Runnable {
       held = parts.second();
     }
     if (guard != null) {
-      GuardFitting.check(detector, held);
+      GuardFitting.check(detector, held, ACCEPT);
     }
     IndexedDataset strange =
         outliers == null
             ? null
-            : Tables.inMemory(reading.open(outliers, List.of(), null), spec.commandLine().getErr());
+            : Tables.inMemory(
+                reading.open(outliers, List.of(), null, "test", all.featureColumns()),
+                spec.commandLine().getErr());
     TrainingListener.Report report = train(model, train, held, strange, recipe);
     model.save(out);
     TrainingSummary summary =
@@ -394,7 +408,7 @@ final class TrainCommand implements Runnable {
     if (guard != null) {
       new GuardFitting(spec.commandLine())
           .fit(
-              GuardFitting.builder(model, reading.preprocessing(), 0.95, batchSize, seed),
+              GuardFitting.builder(model, reading.preprocessing(), ACCEPT, batchSize, seed),
               model,
               held,
               detector,

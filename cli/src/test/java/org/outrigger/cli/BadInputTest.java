@@ -69,10 +69,11 @@ class BadInputTest {
   }
 
   @Test
-  void rowsWithTheWrongNumberOfColumnsAreRefused() throws IOException {
+  void rowsWithTheWrongColumnsAreRefused() throws IOException {
     Path rows = folder.resolve("rows.csv");
     Files.writeString(rows, "a,b\n1,2\n3,4\n");
-    check(Samples.FLOWER_GUARD, rows, folder.resolve("out.csv")).refused("2 values instead of 4");
+    check(Samples.FLOWER_GUARD, rows, folder.resolve("out.csv")).refused("no column 'x1'", "a, b");
+    fit(Samples.FLOWER_MODEL, rows, out(), "--detector", "energy").refused("2 values instead of 4");
     nothingWritten();
   }
 
@@ -112,6 +113,40 @@ class BadInputTest {
         .refused("no detector called 'enrgy'", "Did you mean energy?");
     fit(Samples.FLOWER_MODEL, Samples.FLOWERS, out(), "--label", "label", "--detector", "knn:j=3")
         .refused("no hyper-parameter 'j'", "k");
+    fit(Samples.FLOWER_MODEL, Samples.FLOWERS, out(), "--label", "label", "--detector", "knn:k=few")
+        .refused("Hyper-parameter k of knn cannot be 'few'", "50");
+    fit(Samples.FLOWER_MODEL, Samples.FLOWERS, out(), "--label", "label", "--detector", "cider")
+        .refused("no detector called 'cider'", "outrigger methods cider");
+    nothingWritten();
+  }
+
+  @Test
+  void aColumnWithSwappedLettersIsRefusedWithTheNearest() throws IOException {
+    fit(Samples.FLOWER_MODEL, Samples.FLOWERS, out(), "--label", "lable")
+        .refused("no column 'lable'", "Did you mean 'label'?");
+    nothingWritten();
+  }
+
+  @Test
+  void noThreadsAreRefused() throws IOException {
+    fit(Samples.FLOWER_MODEL, Samples.FLOWERS, out(), "--label", "label", "--threads", 0)
+        .refused("threads = 0");
+    nothingWritten();
+  }
+
+  @Test
+  void tooFewRowsForAThresholdAreRefusedBeforeTraining() throws IOException {
+    Shell.run(
+            "train",
+            "--data",
+            "iris",
+            "--out",
+            folder.resolve("out.safetensors"),
+            "--guard",
+            out(),
+            "--detector",
+            "energy")
+        .refused("at least 20 held-out rows", "more validation data");
     nothingWritten();
   }
 
@@ -191,6 +226,8 @@ class BadInputTest {
               parent.resolve("r.html"))
           .refused("written");
     }
+    // Before minutes of training.
+    Shell.run("demo", "--out", file.resolve("demo")).refused("demo", "--out");
     assertThat(Files.readString(file)).isEqualTo("mine");
     assertThat(Shell.names(folder)).containsExactly("file");
   }
@@ -218,6 +255,17 @@ class BadInputTest {
           .refused("the disk is full", "Free some space");
       Shell.run("train", "--data", "iris", "--epochs", 1, "--out", disk.resolve("m.safetensors"))
           .refused("the disk is full", "Free some space");
+      for (Object[] export :
+          new Object[][] {
+            {"fashion-mnist", "--limit", 20, "--out", disk.resolve("clothes")},
+            {"wine", "--out", disk.resolve("wine.csv")}
+          }) {
+        Object[] words = new Object[2 + export.length];
+        words[0] = "datasets";
+        words[1] = "export";
+        System.arraycopy(export, 0, words, 2, export.length);
+        Shell.run(words).refused("the disk is full", "Free some space");
+      }
       assertThat(Shell.names(disk)).isEmpty();
     } finally {
       start("umount", disk.toString());

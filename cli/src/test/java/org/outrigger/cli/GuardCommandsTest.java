@@ -79,6 +79,42 @@ class GuardCommandsTest {
   }
 
   @Test
+  void columnsAreFoundByTheNamesOfTheFittedData() throws IOException {
+    Path straight = folder.resolve("straight.csv");
+    Files.writeString(straight, "x1,x2,x3,x4\n5.1,3.5,1.4,0.2\n6.3,2.9,5.6,1.8\n");
+    Path other = folder.resolve("other.csv");
+    Files.writeString(other, "seen,x4,x3,x2,x1,extra\n1,0.2,1.4,3.5,5.1,7\n2,1.8,5.6,2.9,6.3,8\n");
+    List<List<String>> verdicts = new java.util.ArrayList<>();
+    for (Path rows : List.of(straight, other)) {
+      Path out = folder.resolve("v.csv");
+      Shell.run("guard", "check", "--guard", Samples.FLOWER_GUARD, "--data", rows, "--out", out)
+          .worked();
+      verdicts.add(Files.readAllLines(out));
+    }
+    assertThat(verdicts.get(1)).isEqualTo(verdicts.get(0)).hasSize(3);
+  }
+
+  @Test
+  void aGuardThatNotedNoColumnsTakesThemInOrder() throws IOException {
+    Path old = Files.createDirectory(folder.resolve("old.guard"));
+    try (var files = Files.list(Samples.FLOWER_GUARD)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, old.resolve(file.getFileName()));
+      }
+    }
+    Path manifest = old.resolve("manifest.json");
+    String text = Files.readString(manifest);
+    String without = text.replaceFirst("\"features\"\\s*:\\s*\\[[^]]*],", "");
+    assertThat(without).isNotEqualTo(text);
+    Files.writeString(manifest, without);
+    Path rows = folder.resolve("rows.csv");
+    Files.writeString(rows, "a,b,c,d\n5.1,3.5,1.4,0.2\n6.3,2.9,5.6,1.8\n");
+    Path out = folder.resolve("v.csv");
+    Shell.run("guard", "check", "--guard", old, "--data", rows, "--out", out).worked();
+    assertThat(Files.readAllLines(out)).hasSize(3);
+  }
+
+  @Test
   void anImageFolderIsFittedJudgedAndMeasured() throws IOException {
     Path guard = folder.resolve("clothes.guard");
     Shell.Result fit =
@@ -160,7 +196,8 @@ class GuardCommandsTest {
   void infoSaysWhereAGuardComesFrom() {
     assertThat(Shell.run("guard", "info", Samples.FLOWER_GUARD).worked().out())
         .contains(
-            "energy:temperature=1", "knn:", "k=5", "threshold", "iris.csv, 150 rows", "SHA-256");
+            "energy:temperature=1", "knn:", "k=5", "threshold", "iris.csv, 150 rows", "SHA-256")
+        .contains("x1, x2, x3, x4");
     assertThat(
             Json.object(
                 "info", Shell.run("guard", "info", "--json", Samples.FLOWER_GUARD).worked().out()))

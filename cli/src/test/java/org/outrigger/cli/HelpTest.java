@@ -51,6 +51,22 @@ class HelpTest {
         .allSatisfy(option -> assertThat(option.description()).isNotEmpty());
   }
 
+  /** Help is shown 80 columns wide where the terminal says nothing else. */
+  @ParameterizedTest
+  @MethodSource("commands")
+  void examplesFitTheScreenAndTheListShowsAWholeSentence(List<String> words) {
+    CommandLine line = Main.commandLine();
+    for (String word : words) {
+      line = line.getSubcommands().get(word);
+    }
+    var usage = line.getCommandSpec().usageMessage();
+    assertThat(usage.footer())
+        .filteredOn(text -> text.startsWith("  "))
+        .allSatisfy(text -> assertThat(text.length()).as(text).isLessThanOrEqualTo(80));
+    assertThat(usage.description()).isNotEmpty();
+    assertThat(usage.description()).allSatisfy(text -> assertThat(text).endsWith("."));
+  }
+
   @Test
   void exitCodesAreDocumented() {
     assertThat(Shell.run("--help").out()).contains("Exit codes:", "2", "one line says what to do");

@@ -170,6 +170,7 @@ public final class GuardBuilder {
       int[][] parts = split(Math.toIntExact(all.size()));
       try (RecordedOutputs fit = all.subset(parts[0]);
           RecordedOutputs holdOut = all.subset(parts[1])) {
+        Threshold.requireRows(known(holdOut), accept);
         fitDetectors(fit, validation, options);
         Calibrator fitted = fitCalibrator(fit);
         double[][] raw = holdOutScores(holdOut, validation, maps);
@@ -181,6 +182,7 @@ public final class GuardBuilder {
                 null,
                 classNames(validation, all.classes()),
                 validation.inputShape(),
+                validation.featureColumns(),
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(),
                 versions(),
                 validation.name(),
@@ -308,6 +310,12 @@ public final class GuardBuilder {
           fit.requireLabels("The calibrator").index_select(0, known));
     }
     return chosen;
+  }
+
+  private static long known(RecordedOutputs outputs) {
+    try (PointerScope scope = new PointerScope()) {
+      return outputs.labels() == null ? outputs.size() : knownRows(outputs).numel();
+    }
   }
 
   private static Tensor knownRows(RecordedOutputs outputs) {

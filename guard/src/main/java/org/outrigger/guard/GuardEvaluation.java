@@ -246,6 +246,9 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
       id.put("eceBefore", known.predictions().before().ece());
       id.put("eceAfter", known.predictions().after().ece());
       id.put("aurc", known.predictions().risk().aurc());
+      id.put("reliabilityBefore", known.predictions().before().diagram());
+      id.put("reliabilityAfter", known.predictions().after().diagram());
+      id.put("classes", classes(known.predictions().confusion(), guard.classNames()));
     }
     json.put("known", id);
     List<Object> kinds = new ArrayList<>();
@@ -265,5 +268,18 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
     json.put("unknown", kinds);
     json.put("guard", guard);
     return json;
+  }
+
+  private static List<Object> classes(ConfusionMatrix confusion, List<String> names) {
+    List<Object> classes = new ArrayList<>();
+    for (int c = 0; c < names.size(); c++) {
+      Map<String, Object> one = new LinkedHashMap<>();
+      one.put("name", names.get(c));
+      one.put("recall", confusion.recall(c));
+      one.put("precision", confusion.precision(c));
+      one.put("f1", confusion.f1(c));
+      classes.add(one);
+    }
+    return classes;
   }
 }

@@ -2,6 +2,7 @@ package org.outrigger.guard;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param modelSha256 of the model's file in the bundle; null before the guard was saved
  * @param classNames by class index
  * @param inputShape of one input
+ * @param features the columns that the validation data's inputs came from, in order; empty if it
+ *     was no table
  * @param created an ISO-8601 instant
  * @param versions of Outrigger, libtorch and Java
  * @param data the validation data's name
@@ -32,6 +35,7 @@ public record GuardInfo(
     @Nullable String modelSha256,
     List<String> classNames,
     long[] inputShape,
+    List<String> features,
     String created,
     Map<String, String> versions,
     String data,
@@ -47,6 +51,11 @@ public record GuardInfo(
     Map<String, Double> metrics,
     @Nullable String selection) {
 
+  public GuardInfo {
+    // Guards that were saved before it was noted have none.
+    features = Objects.requireNonNullElse(features, List.of());
+  }
+
   /**
    * A method and its hyper-parameters.
    *
@@ -61,6 +70,7 @@ public record GuardInfo(
         sha256,
         classNames,
         inputShape,
+        features,
         created,
         versions,
         data,

@@ -29,18 +29,7 @@ public record Threshold(
    * @param accept in (0, 1)
    */
   public static Threshold choose(double[] known, double accept) {
-    HyperParameter.inside("accept", accept, 0, 1);
-    int needed = (int) Math.ceil(1 / (1 - accept) - 1e-9);
-    if (known.length < needed) {
-      throw new OutriggerException(
-          "To accept "
-              + accept * 100
-              + " % of known inputs at least "
-              + needed
-              + " held-out rows are needed, but there are "
-              + known.length
-              + ": give more validation data or ask for less.");
-    }
+    requireRows(known.length, accept);
     double[] sorted = known.clone();
     Arrays.sort(sorted);
     if (Double.isNaN(sorted[sorted.length - 1])) {
@@ -60,5 +49,25 @@ public record Threshold(
                 .inverseCumulativeProbability(0.975);
     return new Threshold(
         value, accept, (double) accepted / sorted.length, lower, upper, sorted.length);
+  }
+
+  /**
+   * Says before any work whether {@code rows} held-out known inputs are enough to choose from.
+   *
+   * @throws OutriggerException if they are too few for that share
+   */
+  public static void requireRows(long rows, double accept) {
+    HyperParameter.inside("accept", accept, 0, 1);
+    long needed = (long) Math.ceil(1 / (1 - accept) - 1e-9);
+    if (rows < needed) {
+      throw new OutriggerException(
+          "To accept "
+              + accept * 100
+              + " % of known inputs at least "
+              + needed
+              + " held-out rows are needed, but there are "
+              + rows
+              + ": give more validation data or ask for less.");
+    }
   }
 }

@@ -51,7 +51,7 @@ public final class VerdictWriter implements AutoCloseable {
       }
       appender = connection.createAppender(DuckDBConnection.DEFAULT_SCHEMA, "verdicts");
     } catch (IOException | SQLException e) {
-      throw new OutriggerException("Verdicts cannot be collected: " + e.getMessage(), e);
+      throw cannotWait(Path.of(System.getProperty("java.io.tmpdir", ".")), e);
     }
   }
 
@@ -92,8 +92,7 @@ public final class VerdictWriter implements AutoCloseable {
       rows.append(verdict.detector());
       rows.endRow();
     } catch (SQLException e) {
-      throw new OutriggerException(
-          "Verdicts cannot be collected in " + store + ": " + e.getMessage(), e);
+      throw cannotWait(store.getParent(), e);
     }
   }
 
@@ -105,8 +104,7 @@ public final class VerdictWriter implements AutoCloseable {
         appender = null;
       }
     } catch (SQLException e) {
-      throw new OutriggerException(
-          "Verdicts cannot be collected in " + store + ": " + e.getMessage(), e);
+      throw cannotWait(store.getParent(), e);
     }
     AtomicFiles.file(
         target,
@@ -136,6 +134,16 @@ public final class VerdictWriter implements AutoCloseable {
     } finally {
       deleteStore();
     }
+  }
+
+  private static OutriggerException cannotWait(@Nullable Path folder, Exception cause) {
+    return new OutriggerException(
+        "Verdicts wait in the temporary folder "
+            + folder
+            + " until all are there, but it cannot hold them: free some space in it, or choose"
+            + " another with the JVM's option -Djava.io.tmpdir=DIR.\n"
+            + cause.getMessage(),
+        cause);
   }
 
   private void deleteStore() {

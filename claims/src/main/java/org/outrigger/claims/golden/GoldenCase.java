@@ -95,6 +95,26 @@ public final class GoldenCase {
     return tensor(need("outputs", name));
   }
 
+  /** Whether two expected outputs are the same within the file's tolerances. */
+  public boolean sameOutputs(String one, String other) {
+    double[] a = numbers(need("outputs", one));
+    double[] b = numbers(need("outputs", other));
+    for (int i = 0; i < Math.min(a.length, b.length); i++) {
+      if (!near(a[i], b[i])) {
+        return false;
+      }
+    }
+    return a.length == b.length;
+  }
+
+  private boolean near(double actual, double expected) {
+    double rtol = root.path("rtol").asDouble(1e-6);
+    double atol = root.path("atol").asDouble(1e-9);
+    return Double.isFinite(expected)
+        ? Math.abs(actual - expected) <= atol + rtol * Math.abs(expected)
+        : Double.compare(actual, expected) == 0;
+  }
+
   /** The parameters. */
   public JsonNode params() {
     return root.path("params");
@@ -127,15 +147,9 @@ public final class GoldenCase {
       mismatches.add(name + ": " + actual.length + " values instead of " + expected.length);
       return;
     }
-    double rtol = root.path("rtol").asDouble(1e-6);
-    double atol = root.path("atol").asDouble(1e-9);
     for (int i = 0; i < expected.length; i++) {
       compared++;
-      boolean same =
-          Double.isFinite(expected[i])
-              ? Math.abs(actual[i] - expected[i]) <= atol + rtol * Math.abs(expected[i])
-              : Double.compare(actual[i], expected[i]) == 0;
-      if (!same) {
+      if (!near(actual[i], expected[i])) {
         mismatches.add(name + "[" + i + "] = " + actual[i] + " instead of " + expected[i]);
         return;
       }

@@ -44,7 +44,7 @@ final class ArrayData {
             .skipNotFinite(true)
             .build();
     if (data.size() == 0) {
-      throw new OutriggerException(name + " holds no rows.");
+      throw new OutriggerException(name + " holds no rows: give data with at least one.");
     }
     return data;
   }

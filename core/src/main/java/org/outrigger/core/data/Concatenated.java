@@ -84,6 +84,11 @@ final class Concatenated implements IndexedDataset {
   }
 
   @Override
+  public List<String> featureColumns() {
+    return parts.get(0).featureColumns();
+  }
+
+  @Override
   public boolean labelled() {
     return parts.stream().anyMatch(IndexedDataset::labelled);
   }

@@ -72,9 +72,9 @@ public final class Idx {
       }
       return Tensors.of(ByteBuffer.wrap(bytes), ScalarType.Byte, shape);
     } catch (EOFException e) {
-      throw new OutriggerException(file + " is damaged: the file ends early.", e);
+      throw new OutriggerException(damaged(file, "it ends early").getMessage(), e);
     } catch (IOException e) {
-      throw new OutriggerException(file + " cannot be read as IDX: " + e.getMessage() + ".", e);
+      throw new OutriggerException(damaged(file, String.valueOf(e.getMessage())).getMessage(), e);
     }
   }
 
@@ -134,6 +134,7 @@ public final class Idx {
   }
 
   private static OutriggerException damaged(Path file, String why) {
-    return new OutriggerException(file + " is damaged or no IDX file: " + why + ".");
+    return new OutriggerException(
+        file + " is damaged or no IDX file: " + why + ". Fetch or save it again.");
   }
 }

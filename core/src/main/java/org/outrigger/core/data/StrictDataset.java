@@ -38,6 +38,11 @@ class StrictDataset implements Dataset {
   }
 
   @Override
+  public List<String> featureColumns() {
+    return source.featureColumns();
+  }
+
+  @Override
   public boolean labelled() {
     return source.labelled();
   }

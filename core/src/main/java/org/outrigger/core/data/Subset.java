@@ -62,6 +62,11 @@ final class Subset implements IndexedDataset {
   }
 
   @Override
+  public List<String> featureColumns() {
+    return source.featureColumns();
+  }
+
+  @Override
   public boolean labelled() {
     return relabel != null || source.labelled();
   }

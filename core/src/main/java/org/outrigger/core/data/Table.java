@@ -75,7 +75,8 @@ final class Table {
   static OutriggerException failure(Path file, SQLException e) {
     return new OutriggerException(
         file
-            + " cannot be read as a table; it may be damaged or of another form.\n"
+            + " cannot be read as a table: it is damaged or of another form than its name says. Fetch"
+            + " or save it again.\n"
             + e.getMessage(),
         e);
   }

@@ -366,6 +366,11 @@ public final class TableDataset implements Dataset {
   }
 
   @Override
+  public List<String> featureColumns() {
+    return features;
+  }
+
+  @Override
   public boolean labelled() {
     return options.label() != null;
   }

@@ -27,6 +27,7 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
   private final List<String> ids;
   private final List<String> times;
   private final List<String> classNames;
+  private final List<String> featureColumns;
   private final boolean scaleBytes;
   private final BitSet unreadable;
   private final long[] inputShape;
@@ -38,6 +39,7 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
     ids = builder.ids;
     times = builder.times;
     classNames = builder.classNames;
+    featureColumns = builder.featureColumns;
     scaleBytes = builder.scaleBytes;
     long[] shape = builder.inputs.shape();
     if (shape.length < 2) {
@@ -85,7 +87,7 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
                   + Arrays.stream(values).max().orElse(label)
                   + ", but there are "
                   + classNames.size()
-                  + " class names.");
+                  + " class names: name every class, or leave such rows out.");
         }
       }
     }
@@ -168,6 +170,7 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
               .ids(ids)
               .times(times.size() == ids.size() ? times : List.of())
               .classNames(data.classNames())
+              .featureColumns(data.featureColumns())
               .name(data.name())
               .build();
         });
@@ -181,6 +184,7 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
     private List<String> ids = List.of();
     private List<String> times = List.of();
     private List<String> classNames = List.of();
+    private List<String> featureColumns = List.of();
     private boolean scaleBytes;
     private boolean skipNotFinite;
 
@@ -215,6 +219,12 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
     /** The names of the classes, by label. */
     public Builder classNames(List<String> names) {
       this.classNames = List.copyOf(names);
+      return this;
+    }
+
+    /** The columns of the table that the inputs come from. */
+    public Builder featureColumns(List<String> names) {
+      this.featureColumns = List.copyOf(names);
       return this;
     }
 
@@ -253,6 +263,11 @@ public final class TensorDataset implements IndexedDataset, AutoCloseable {
   @Override
   public List<String> classNames() {
     return classNames;
+  }
+
+  @Override
+  public List<String> featureColumns() {
+    return featureColumns;
   }
 
   @Override

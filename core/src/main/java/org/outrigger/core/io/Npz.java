@@ -82,7 +82,12 @@ public final class Npz {
       tensors.values().forEach(Scopes::keep);
       return tensors;
     } catch (IOException e) {
-      throw new OutriggerException(file + " cannot be read as .npz: " + e.getMessage() + ".", e);
+      throw new OutriggerException(
+          file
+              + " is damaged or no .npz file ("
+              + e.getMessage()
+              + "): copy it again, or save it again with numpy.savez.",
+          e);
     }
   }
 

@@ -104,26 +104,14 @@ public final class Methods {
                     ? " It has none."
                     : " It has: " + String.join(", ", values.keySet()) + "."));
       }
-      boolean list = values.get(change.getKey()) instanceof List;
-      values.put(
-          change.getKey(),
-          list && change.getValue() instanceof String text ? items(text) : change.getValue());
+      change(values, change);
     }
     try {
       Record settings = JSON.convertValue(values, defaults.getClass());
       return kind.cast(type.getConstructor(settings.getClass()).newInstance(settings));
     } catch (JacksonException | IllegalArgumentException e) {
       OutriggerException ours = ours(e);
-      throw ours != null
-          ? ours
-          : new OutriggerException(
-              "A hyper-parameter of "
-                  + slug
-                  + " cannot be read from "
-                  + changes
-                  + ".\n"
-                  + e.getMessage(),
-              e);
+      throw ours != null ? ours : unreadable(slug, defaults, changes, e);
     } catch (InvocationTargetException e) {
       OutriggerException ours = ours(e);
       throw ours != null ? ours : new IllegalStateException(e);
@@ -131,6 +119,47 @@ public final class Methods {
       throw new IllegalStateException(
           type + " needs a public constructor that takes its Settings", e);
     }
+  }
+
+  private static void change(Map<String, Object> values, Map.Entry<String, ?> change) {
+    boolean list = values.get(change.getKey()) instanceof List;
+    values.put(
+        change.getKey(),
+        list && change.getValue() instanceof String text ? items(text) : change.getValue());
+  }
+
+  /** The error for a value that is of another type than the hyper-parameter, which it finds. */
+  private static OutriggerException unreadable(
+      String slug, Record defaults, Map<String, ?> changes, RuntimeException cause) {
+    for (Map.Entry<String, ?> change : changes.entrySet()) {
+      Map<String, Object> values = values(defaults);
+      Object normal = values.get(change.getKey());
+      change(values, change);
+      try {
+        JSON.convertValue(values, defaults.getClass());
+      } catch (JacksonException | IllegalArgumentException e) {
+        return new OutriggerException(
+            "Hyper-parameter "
+                + change.getKey()
+                + " of "
+                + slug
+                + " cannot be '"
+                + change.getValue()
+                + "': give a value of the kind of its default, "
+                + normal
+                + ".\n"
+                + cause.getMessage(),
+            cause);
+      }
+    }
+    return new OutriggerException(
+        "The hyper-parameters of "
+            + slug
+            + " cannot be read: "
+            + changes
+            + ".\n"
+            + cause.getMessage(),
+        cause);
   }
 
   /** Lists are written with plus signs on command lines, where commas part the methods. */
@@ -173,6 +202,9 @@ public final class Methods {
             + " called '"
             + slug
             + "'."
+            + (CLASSES.containsKey(slug.toLowerCase(Locale.ROOT))
+                ? " It is a method of another kind: see 'outrigger methods " + slug + "'."
+                : "")
             + (near.isEmpty() ? "" : " Did you mean " + String.join(" or ", near) + "?")
             + " All: "
             + String.join(", ", names)
@@ -192,22 +224,28 @@ public final class Methods {
         .collect(Collectors.toList());
   }
 
+  /** How many letters were added, left out, changed, or swapped with their neighbour. */
   private static int distance(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int above = row[j];
+    int[][] edits = new int[a.length() + 1][b.length() + 1];
+    for (int i = 0; i <= a.length(); i++) {
+      for (int j = 0; j <= b.length(); j++) {
+        if (i == 0 || j == 0) {
+          edits[i][j] = i + j;
+          continue;
+        }
         int change = a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1;
-        row[j] = Math.min(Math.min(row[j] + 1, row[j - 1] + 1), diagonal + change);
-        diagonal = above;
+        int least = Math.min(edits[i - 1][j] + 1, edits[i][j - 1] + 1);
+        least = Math.min(least, edits[i - 1][j - 1] + change);
+        if (i > 1
+            && j > 1
+            && a.charAt(i - 1) == b.charAt(j - 2)
+            && a.charAt(i - 2) == b.charAt(j - 1)) {
+          least = Math.min(least, edits[i - 2][j - 2] + 1);
+        }
+        edits[i][j] = least;
       }
     }
-    return row[b.length()];
+    return edits[a.length()][b.length()];
   }
 
   private static Class<? extends Method> type(String slug) {

@@ -25,6 +25,11 @@ public record Chart(String title, String note, Map<String, Object> option) {
    */
   public record Line(String name, double[] x, double[] y) {}
 
+  /** How many colours the page has before they begin again. */
+  private static final int COLOURS = 8;
+
+  private static final List<String> STROKES = List.of("solid", "dashed", "dotted");
+
   /** Lines over a common, numeric horizontal axis. */
   public static Chart lines(String title, String note, String xName, String yName, Line... lines) {
     List<Object> series = new ArrayList<>();
@@ -37,6 +42,8 @@ public record Chart(String title, String note, Map<String, Object> option) {
               line.name(),
               "showSymbol",
               line.x().length <= 12,
+              "lineStyle",
+              Map.of("type", STROKES.get(series.size() / COLOURS % STROKES.size())),
               "data",
               points(line.x(), line.y())));
     }
@@ -46,13 +53,17 @@ public record Chart(String title, String note, Map<String, Object> option) {
     return new Chart(title, note, option);
   }
 
-  /** Receiver operating characteristics: false positives across, true positives up. */
+  /**
+   * Receiver operating characteristics: false positives across, true positives up. The curves have
+   * the colours that the same groups have in a {@link #histogram} behind a first one of the known.
+   */
   public static Chart roc(String title, String note, Line... curves) {
     Chart chart = lines(title, note, "known inputs flagged", "unknown inputs flagged", curves);
     List<Object> series = new ArrayList<>();
     for (Object each : (List<?>) Objects.requireNonNull(chart.option.get("series"))) {
       Map<String, Object> line = copy(each);
       line.put("showSymbol", false);
+      line.put("colour", series.size() + 1);
       series.add(line);
     }
     series.add(diagonal("chance"));
@@ -122,6 +133,10 @@ public record Chart(String title, String note, Map<String, Object> option) {
       series.add(one);
     }
     Map<String, Object> option = axes(xName, "share of inputs");
+    // Above the label of the vertical line.
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("nameGap", 26);
+    option.put("yAxis", up);
     option.put("series", series);
     option.put("legend", Map.of("show", true));
     return new Chart(title, note, option);
@@ -172,18 +187,33 @@ public record Chart(String title, String note, Map<String, Object> option) {
   public static Chart bars(String title, String note, String xName, Map<String, Double> values) {
     List<String> names = new ArrayList<>(values.keySet());
     List<Object> data = new ArrayList<>();
-    values.values().forEach(value -> data.add(Math.round(value * 1000) / 1000.0));
+    values
+        .values()
+        .forEach(
+            value ->
+                data.add(
+                    Map.of(
+                        "value",
+                        Math.round(value * 1000) / 1000.0,
+                        "label",
+                        Map.of("formatter", ReportPage.number(value)))));
     java.util.Collections.reverse(names);
     java.util.Collections.reverse(data);
+    // Room for the longest name: the chart library's own measure cuts names off.
+    int letters = names.stream().mapToInt(String::length).max().orElse(0);
     Map<String, Object> option = new LinkedHashMap<>();
     option.put(
-        "grid", Map.of("left", 8, "right", 48, "top", 16, "bottom", 36, "containLabel", true));
+        "grid",
+        Map.of("left", Math.min(220, 20 + 7 * letters), "right", 48, "top", 16, "bottom", 48));
     option.put("tooltip", Map.of("trigger", "axis"));
     option.put(
         "xAxis",
         new LinkedHashMap<>(
             Map.of("type", "value", "name", xName, "nameLocation", "middle", "nameGap", 26)));
-    option.put("yAxis", new LinkedHashMap<>(Map.of("type", "category", "data", names)));
+    option.put(
+        "yAxis",
+        new LinkedHashMap<>(
+            Map.of("type", "category", "data", names, "axisLabel", Map.of("hideOverlap", false))));
     option.put(
         "series",
         List.of(
@@ -246,6 +276,8 @@ public record Chart(String title, String note, Map<String, Object> option) {
         "line",
         "name",
         name,
+        "colour",
+        -1,
         "showSymbol",
         false,
         "lineStyle",

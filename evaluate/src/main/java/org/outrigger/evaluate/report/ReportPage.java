@@ -100,11 +100,11 @@ public final class ReportPage {
    * @param rows cells, as many a row as the header has
    */
   public ReportPage table(String caption, List<String> header, List<List<String>> rows) {
-    body.append("<div class=\"table\"><table>");
+    // Beside the table, not in it: a wide table scrolls, and its caption would with it.
     if (!caption.isBlank()) {
-      body.append("<caption>").append(escape(caption)).append("</caption>");
+      body.append("<p class=\"small\">").append(escape(caption)).append("</p>");
     }
-    body.append("<thead><tr>");
+    body.append("<div class=\"table\"><table><thead><tr>");
     for (int c = 0; c < header.size(); c++) {
       int column = c;
       boolean numeric = !rows.isEmpty() && rows.stream().allMatch(r -> numeric(r.get(column)));

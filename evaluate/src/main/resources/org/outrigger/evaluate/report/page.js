@@ -21,7 +21,7 @@
       var axis = themed[name];
       if (!axis) { return; }
       axis.nameTextStyle = Object.assign({ color: soft }, axis.nameTextStyle);
-      axis.axisLabel = { color: soft, hideOverlap: true };
+      axis.axisLabel = Object.assign({ color: soft, hideOverlap: true }, axis.axisLabel);
       axis.axisLine = { lineStyle: { color: line } };
       axis.splitLine = { lineStyle: { color: line } };
     });
@@ -33,6 +33,11 @@
     }, themed.tooltip);
     (themed.series || []).forEach(function (series) {
       if (series.label) { series.label.color = soft; }
+      if (series.colour !== undefined) {
+        var colour = series.colour < 0 ? soft : themed.color[series.colour % themed.color.length];
+        series.itemStyle = Object.assign({ color: colour }, series.itemStyle);
+        series.lineStyle = Object.assign({ color: colour }, series.lineStyle);
+      }
       if (series.markLine) {
         series.markLine.lineStyle = { color: ink, type: 'dashed' };
         series.markLine.label.color = soft;
