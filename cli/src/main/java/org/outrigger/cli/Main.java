@@ -22,6 +22,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
       DemoCommand.class,
       InspectCommand.class,
       TrainCommand.class,
+      ZeroShotCommand.class,
+      SayNoCommand.class,
       GuardCommand.class,
       DetectCommand.class,
       DatasetsCommand.class,

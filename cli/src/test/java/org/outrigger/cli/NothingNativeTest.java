@@ -17,7 +17,16 @@ class NothingNativeTest {
 
   /** JavaCPP unpacks every native library that it loads below its cache folder. */
   @ParameterizedTest
-  @ValueSource(strings = {"--help", "methods", "methods knn", "datasets", "guard fit --help"})
+  @ValueSource(
+      strings = {
+        "--help",
+        "methods",
+        "methods knn",
+        "datasets",
+        "guard fit --help",
+        "zero-shot --help",
+        "say-no --help"
+      })
   void helpAndListsLoadNoNativeLibrary(String words) throws Exception {
     assertThat(fork(words.split(" ", -1)).lines().count()).isGreaterThan(5);
     assertThat(Shell.names(cache)).isEmpty();

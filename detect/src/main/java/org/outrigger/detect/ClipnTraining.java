@@ -43,7 +43,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
 
   /**
    * @param prompts rows of learned prompts; 16 in the paper, 0 for captions negated by hand
-   * @param learningRate of AdamW at the start; it falls along half a cosine
+   * @param learningRate of AdamW after the warm-up
    * @param beta1 of AdamW
    * @param beta2 of AdamW
    * @param epsilon of AdamW
@@ -51,6 +51,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
    * @param weight of each part of the loss, above 0
    * @param tsoEps keeps the gradient finite where both towers agree, above 0
    * @param warmUp steps over which the learning rate rises first
+   * @param cosine whether the learning rate then falls along half a cosine; otherwise it stays
    * @param steps of the whole run; 14,110 are the paper's ten epochs of 2.89 million pairs in
    *     batches of 2,048
    * @param seed of prompts' rows and data order
@@ -65,6 +66,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
       double weight,
       double tsoEps,
       long warmUp,
+      boolean cosine,
       long steps,
       long seed) {
     public Settings {
@@ -86,7 +88,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
     }
 
     public static Settings defaults() {
-      return new Settings(16, 3e-4, 0.9, 0.98, 1e-6, 0.2, 0.5, 1e-4, 0, 14_110, 0);
+      return new Settings(16, 3e-4, 0.9, 0.98, 1e-6, 0.2, 0.5, 1e-4, 0, true, 14_110, 0);
     }
 
     public Settings withPrompts(int rows) {
@@ -100,13 +102,42 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
           weight,
           tsoEps,
           warmUp,
+          cosine,
           steps,
           seed);
     }
 
     public Settings withLearningRate(double rate) {
       return new Settings(
-          prompts, rate, beta1, beta2, epsilon, weightDecay, weight, tsoEps, warmUp, steps, seed);
+          prompts,
+          rate,
+          beta1,
+          beta2,
+          epsilon,
+          weightDecay,
+          weight,
+          tsoEps,
+          warmUp,
+          cosine,
+          steps,
+          seed);
+    }
+
+    /** With a learning rate that does not fall. */
+    public Settings withConstantRate() {
+      return new Settings(
+          prompts,
+          learningRate,
+          beta1,
+          beta2,
+          epsilon,
+          weightDecay,
+          weight,
+          tsoEps,
+          warmUp,
+          false,
+          steps,
+          seed);
     }
 
     public Settings withSteps(long count) {
@@ -120,6 +151,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
           weight,
           tsoEps,
           warmUp,
+          cosine,
           count,
           seed);
     }
@@ -135,6 +167,7 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
           weight,
           tsoEps,
           warmUp,
+          cosine,
           steps,
           value);
     }
@@ -162,9 +195,11 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
     this.settings = settings;
     negated = NegatedText.of(clip.text(), settings.prompts());
     optimiser = new AdamW(ParameterGroup.decayMatricesOnly(negated.parameters()), settings.adam());
-    schedule =
-        Schedule.cosine(Math.max(1, settings.steps() - settings.warmUp()))
-            .warmUp(settings.warmUp());
+    Schedule falling =
+        settings.cosine()
+            ? Schedule.cosine(Math.max(1, settings.steps() - settings.warmUp()))
+            : Schedule.constant();
+    schedule = falling.warmUp(settings.warmUp());
   }
 
   public Settings settings() {
@@ -363,9 +398,9 @@ public final class ClipnTraining implements Stateful, AutoCloseable {
   }
 
   private static boolean same(@Nullable Object saved, Object now) {
-    return saved instanceof Number s
-        && now instanceof Number n
-        && Double.compare(s.doubleValue(), n.doubleValue()) == 0;
+    return saved instanceof Number s && now instanceof Number n
+        ? Double.compare(s.doubleValue(), n.doubleValue()) == 0
+        : now.equals(saved);
   }
 
   private static void fits(String name, Tensor tensor, @Nullable Tensor saved) {

@@ -122,7 +122,7 @@ class ClipnTrainingTest {
 
   @Test
   void decayShrinksMatricesAndPromptsOnly() {
-    Settings still = new Settings(4, 1e-12, 0.9, 0.98, 1e-6, 0.5e11, 0.5, 1e-4, 0, 10, 0);
+    Settings still = new Settings(4, 1e-12, 0.9, 0.98, 1e-6, 0.5e11, 0.5, 1e-4, 0, false, 10, 0);
     try (ClipnTraining training = new ClipnTraining(clip, still)) {
       Map<String, double[]> before = values(training.negated().stateDict());
       training.step(images, tokens);
