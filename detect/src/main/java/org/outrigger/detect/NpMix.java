@@ -1,6 +1,7 @@
 package org.outrigger.detect;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.commons.statistics.distribution.BetaDistribution;
@@ -49,40 +50,35 @@ public final class NpMix implements AutoCloseable {
    * @param capacity features a class can hold
    * @param counts features that each class holds
    */
-  public record Fill(int capacity, int[] counts) {
+  public record Fill(int capacity, List<Integer> counts) {
     public Fill {
-      counts = counts.clone();
-    }
-
-    @Override
-    public int[] counts() {
-      return counts.clone();
+      counts = List.copyOf(counts);
     }
 
     /** Whether every class is full, so that outliers are made. */
     public boolean full() {
-      return Arrays.stream(counts).allMatch(count -> count >= capacity);
+      return counts.stream().allMatch(count -> count >= capacity);
     }
 
     /** In a sentence, with the classes that hold least. */
     @Override
     public String toString() {
-      long open = Arrays.stream(counts).filter(count -> count < capacity).count();
+      long open = counts.stream().filter(count -> count < capacity).count();
       if (open == 0) {
-        return "all " + counts.length + " classes hold " + capacity + " features";
+        return "all " + counts.size() + " classes hold " + capacity + " features";
       }
       return open
           + " of "
-          + counts.length
+          + counts.size()
           + " classes hold fewer than "
           + capacity
           + " features ("
-          + IntStream.range(0, counts.length)
-              .filter(c -> counts[c] < capacity)
+          + IntStream.range(0, counts.size())
+              .filter(c -> counts.get(c) < capacity)
               .boxed()
-              .sorted((a, b) -> Integer.compare(counts[a], counts[b]))
+              .sorted((a, b) -> Integer.compare(counts.get(a), counts.get(b)))
               .limit(3)
-              .map(c -> "class " + c + ": " + counts[c])
+              .map(c -> "class " + c + ": " + counts.get(c))
               .collect(Collectors.joining(", "))
           + (open > 3 ? ", ..." : "")
           + ")";
@@ -218,7 +214,7 @@ public final class NpMix implements AutoCloseable {
 
   /** How full it is. */
   public Fill fill() {
-    return new Fill(capacity, Tensors.ints(count));
+    return new Fill(capacity, Arrays.stream(Tensors.ints(count)).boxed().toList());
   }
 
   /** What is remembered, [C, S, D], the oldest first; borrowed until the next change. */

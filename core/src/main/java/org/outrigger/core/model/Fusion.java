@@ -32,6 +32,7 @@ import org.outrigger.core.zoo.MultiModal;
  * {@code none} on their features.
  */
 public final class Fusion {
+  @SuppressWarnings("ArrayRecordComponent")
   private record Part(String name, Model model, long[] shape) {}
 
   private final List<Part> parts = new ArrayList<>();

@@ -23,6 +23,7 @@ record Modalities(int dimension, List<Part> parts) {
    * @param from where it starts in the divided dimension
    * @param length how much of the divided dimension it has
    */
+  @SuppressWarnings("ArrayRecordComponent")
   record Part(String name, long[] shape, long from, long length) {}
 
   /**

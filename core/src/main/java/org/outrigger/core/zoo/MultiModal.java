@@ -5,6 +5,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import org.bytedeco.pytorch.GradMode;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
@@ -84,10 +86,21 @@ public final class MultiModal extends Layer implements HasModalities {
   public static MultiModal of(
       String parts, Map<String, Layer> encoders, List<Long> widths, int classes, long seed) {
     Modalities modalities = Modalities.packed(parts);
+    List<String> names = modalities.parts().stream().map(Modalities.Part::name).toList();
+    if (!encoders.keySet().equals(Set.copyOf(names)) || widths.size() != names.size()) {
+      throw new OutriggerException(
+          "The modalities "
+              + names
+              + " need an encoder and a width each, but there are "
+              + encoders.keySet()
+              + " with "
+              + widths
+              + ".");
+    }
     try (Rng rng = Rng.named(seed, "weights")) {
       return new MultiModal(
           modalities,
-          modalities.parts().stream().map(part -> encoders.get(part.name())).toList(),
+          names.stream().map(name -> Objects.requireNonNull(encoders.get(name))).toList(),
           widths.stream().mapToLong(Long::longValue).toArray(),
           true,
           classes,

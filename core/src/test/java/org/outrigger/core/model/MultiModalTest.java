@@ -174,7 +174,7 @@ class MultiModalTest {
     refused(Map.of("parts", "a.b:2+c:3"), 5, "names");
     refused(Map.of("parts", "a:2+b:x"), 5, "write the shapes");
     refused(Map.of("parts", "2+3", "encoders", "mlp+mlp+mlp"), 5, "3 encoders for 2");
-    refused(Map.of("parts", "2+3", "encoders", "mpl"), 5, "Did you mean mlp");
+    refused(Map.of("parts", "2+3", "encoders", "lenett"), 5, "Did you mean lenet");
     refused(Map.of("parts", "2+3", "encoders", "mlp:hidden"), 5, "NAME:KEY=VALUE");
     refused(Map.of("parts", "2+3", "encoders", "multimodal"), 5, "multimodal itself");
     refused(Map.of("parts", "2+3", "encoders", "resnet8"), 5, "takes images");
