@@ -31,22 +31,35 @@ public final class ForwardContext {
   private final Map<Slot, Slot> substitutes;
   private final Map<Layer, String> outputs;
   private final Map<Layer, String> inputs;
-  private final Map<String, Tensor> seen = new LinkedHashMap<>();
+  private final Map<String, Tensor> seen;
 
   private ForwardContext(
       @Nullable Boolean training,
       Map<Slot, Slot> substitutes,
       Map<Layer, String> outputs,
       Map<Layer, String> inputs) {
+    this(training, substitutes, outputs, inputs, new LinkedHashMap<>());
+  }
+
+  private ForwardContext(
+      @Nullable Boolean training,
+      Map<Slot, Slot> substitutes,
+      Map<Layer, String> outputs,
+      Map<Layer, String> inputs,
+      Map<String, Tensor> seen) {
     this.training = training;
     this.substitutes = substitutes;
     this.outputs = outputs;
     this.inputs = inputs;
+    this.seen = seen;
   }
 
-  /** The same with all layers in that mode, whatever mode each is in. */
+  /**
+   * The same pass with all layers in that mode, whatever mode each is in: what it keeps, this one
+   * can {@link #take}, so that a layer may run a part of the network in another mode.
+   */
   public ForwardContext training(boolean on) {
-    return new ForwardContext(on, substitutes, outputs, inputs);
+    return new ForwardContext(on, substitutes, outputs, inputs, seen);
   }
 
   /**

@@ -16,6 +16,13 @@ public interface Objective {
    */
   Tensor loss(Output output, Tensor labels);
 
+  /**
+   * Called before each epoch, also when a resumed run continues within it.
+   *
+   * @param epoch from 0
+   */
+  default void epoch(int epoch) {}
+
   /** Trainable parameters of its own, by name, for the optimiser; borrowed. */
   default Map<String, Tensor> parameters() {
     return Map.of();

@@ -148,6 +148,7 @@ final class TrainingRun implements AutoCloseable {
   }
 
   private void epoch(int epoch, long begin, long clock) {
+    trainer.objective.epoch(epoch);
     if (tally.steps == 0) {
       chooseOutliers(epoch);
     }
