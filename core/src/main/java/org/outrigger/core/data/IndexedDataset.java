@@ -1,6 +1,7 @@
 package org.outrigger.core.data;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * A data set whose rows can be read by position, so that it can be shuffled, split and read in
@@ -93,6 +94,16 @@ public interface IndexedDataset extends Dataset {
   /** A view of all rows as unknown inputs: every label becomes -1. */
   default IndexedDataset asUnknown() {
     return Subset.of(this, Splits.range(Math.toIntExact(size()))).relabelled(l -> -1, List.of());
+  }
+
+  /**
+   * Several modalities of the same rows as one data set of rows [D]: the values of each, flattened,
+   * side by side; see {@link Packed}.
+   *
+   * @param modalities by name, two or more with the same rows in the same order
+   */
+  static IndexedDataset pack(Map<String, ? extends IndexedDataset> modalities) {
+    return new Packed(modalities);
   }
 
   /** The rows of several data sets, one after the other; see {@link Concatenated}. */

@@ -13,7 +13,8 @@ public enum Need {
   LABELS("class labels in the data it is fitted on"),
   OUTLIERS("a set of outliers to train with"),
   TRAINING("training the model"),
-  IMAGES("image inputs [N, C, H, W]");
+  IMAGES("image inputs [N, C, H, W]"),
+  MODALITIES("two or three modalities, each with an encoder and a head of its own");
 
   private final String meaning;
 

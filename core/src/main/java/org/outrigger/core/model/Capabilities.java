@@ -58,6 +58,39 @@ public final class Capabilities {
     Map<String, Rng> generators();
   }
 
+  /**
+   * It looks at an input through two or three modalities, such as picture and sound, each with an
+   * encoder and a linear head of its own. {@link Output#features()} holds their embeddings side by
+   * side, and the model's own head is over all of them.
+   */
+  public interface HasModalities {
+    /** The inner layer that gives the logits of all heads side by side, [N, M C]. */
+    String HEADS = "heads";
+
+    /** The modalities in the order of their embeddings. */
+    List<Modality> modalities();
+  }
+
+  /**
+   * One modality of a model.
+   *
+   * @param name such as {@code vision}
+   * @param from the first column of its embedding in the features
+   * @param width how many columns it has
+   * @param head from its embedding to logits; borrowed
+   */
+  public record Modality(String name, long from, long width, LinearHead head) {
+    /** Its part [N, width] of features [N, D]; belongs to the enclosing scope. */
+    public Tensor embedding(Tensor features) {
+      return features.narrow(1, from, width);
+    }
+
+    /** What it alone says, [N, C], of features [N, D]; belongs to the enclosing scope. */
+    public Tensor logits(Tensor features) {
+      return head.apply(embedding(features));
+    }
+  }
+
   /** Its normalisation layers can be reached. */
   public interface HasNormLayers {
     List<NormLayer> normLayers();

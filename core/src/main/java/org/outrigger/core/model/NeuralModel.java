@@ -8,6 +8,7 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AutoGradMode;
@@ -182,7 +183,17 @@ public final class NeuralModel
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
+    if (as(Capabilities.HasModalities.class).isPresent()) {
+      offers.add(Need.MODALITIES);
+    }
     return offers;
+  }
+
+  /** Its own capabilities and those of its root layer. */
+  @Override
+  public <T> Optional<T> as(Class<T> capability) {
+    Object owner = capability.isInstance(this) ? this : root;
+    return capability.isInstance(owner) ? Optional.of(capability.cast(owner)) : Optional.empty();
   }
 
   @Override

@@ -62,6 +62,14 @@ public final class Zoo {
             "head",
             ordered("patch", 4, "width", 192, "depth", 6, "heads", 3, "mlp", 4.0, "dropout", 0.0),
             VisionTransformer::new));
+    ENTRIES.put(
+        "multimodal",
+        new Entry(
+            "Two or three modalities in one input, each with an encoder and a head, and a joint head",
+            Input.ANY,
+            "head",
+            ordered("parts", "", "encoders", "mlp", "frozen", "evaluation"),
+            MultiModal::build));
   }
 
   private Zoo() {}
