@@ -13,6 +13,7 @@ public final class DetectMethods implements MethodProvider {
         OutlierExposure.class,
         HardOutlierExposure.class,
         MixOe.class,
+        MultiOod.class,
         EnergyFineTuning.class,
         EntropicOpenSet.class,
         LogitNorm.class,
@@ -27,6 +28,7 @@ public final class DetectMethods implements MethodProvider {
         Vra.class,
         WeightedEnergy.class,
         Gram.class,
+        ModalityDiscrepancy.class,
         // Detectors made of detectors.
         RankEnsemble.class,
         // Logits alone.

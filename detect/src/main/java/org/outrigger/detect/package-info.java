@@ -20,6 +20,9 @@
  *       org.outrigger.detect.AshS}, {@link org.outrigger.detect.Scale}.
  *   <li>With the model at hand: {@link org.outrigger.detect.Odin} perturbs inputs, {@link
  *       org.outrigger.detect.Gram} reads inner layers.
+ *   <li>Several modalities: {@link org.outrigger.detect.ModalityDiscrepancy}; {@link
+ *       org.outrigger.detect.MultiOod} trains for it, with outliers of {@link
+ *       org.outrigger.detect.NpMix}, and {@link org.outrigger.detect.ModalityReport} compares them.
  *   <li>Several detectors as one: {@link org.outrigger.detect.RankEnsemble}.
  *   <li>Losses that prepare a network for detection: {@link org.outrigger.detect.OutlierExposure},
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link
