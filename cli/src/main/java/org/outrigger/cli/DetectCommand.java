@@ -9,7 +9,7 @@ import picocli.CommandLine.Spec;
     name = "detect",
     mixinStandardHelpOptions = true,
     description = "Works with detectors of unknown inputs.",
-    subcommands = DetectCompareCommand.class,
+    subcommands = {DetectCompareCommand.class, DetectModalitiesCommand.class},
     footerHeading = "%nExample:%n",
     footer = {
       "  outrigger detect compare --model resnet.pt --id test/ --ood scans/ noise/ \\",

@@ -15,7 +15,9 @@ import org.outrigger.core.model.Model;
 import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
+import org.outrigger.core.optim.StepObjective;
 import org.outrigger.detect.Cider;
+import org.outrigger.detect.MultiOod;
 import org.outrigger.detect.TrainingObjective;
 import org.outrigger.detect.Vos;
 
@@ -83,6 +85,9 @@ final class Recipe implements AutoCloseable {
     if (method instanceof Vos vos) {
       model.as(HasLinearHead.class).ifPresent(owner -> vos.attach(owner.head()));
     }
+    if (method instanceof MultiOod multiOod) {
+      multiOod.attach(model);
+    }
     if (method instanceof Cider cider) {
       try (RecordedOutputs outputs =
           RecordedOutputs.record(
@@ -95,7 +100,13 @@ final class Recipe implements AutoCloseable {
 
   /** Whether its loss can be measured on other data without changing what it remembers. */
   boolean measurable() {
-    return !(method instanceof Stateful);
+    return !(method instanceof Stateful) || method instanceof StepObjective;
+  }
+
+  /** The architecture that it is made for, where none is named; null for any. */
+  @Nullable String architecture() {
+    boolean several = method != null && method.needs().contains(Need.MODALITIES);
+    return several ? "multimodal" : null;
   }
 
   /** Whether it shapes the features alone, so that the last layer is still to be trained. */
@@ -109,6 +120,8 @@ final class Recipe implements AutoCloseable {
       vos.close();
     } else if (method instanceof Cider cider) {
       cider.close();
+    } else if (method instanceof MultiOod multiOod) {
+      multiOod.close();
     }
   }
 }

@@ -10,6 +10,7 @@ import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
+import org.outrigger.core.zoo.MultiModal;
 
 /**
  * Columns of a table with mean 0 and deviation 1 while a network is trained on them. Afterwards it
@@ -17,6 +18,7 @@ import org.outrigger.core.torch.Tensors;
  */
 final class Standardisation implements AutoCloseable {
   private static final double SMALLEST = 1e-12;
+  private static final String FIRST = "fc1";
 
   private final Tensor mean;
   private final Tensor deviation;
@@ -58,16 +60,35 @@ final class Standardisation implements AutoCloseable {
     }
   }
 
-  /** Makes the first layer, a linear one, do it. */
+  /** Whether what takes the columns are linear layers, so that they can do it. */
+  static boolean foldsInto(NeuralModel model) {
+    return !(model.root() instanceof MultiModal several)
+        || several.columns().stream()
+            .allMatch(columns -> several.get(columns.encoder()).children().containsKey(FIRST));
+  }
+
+  /** Makes the first layers, linear ones, do it. */
   void foldInto(NeuralModel model) {
-    Layer first = model.root().get(model.root().children().containsKey("fc1") ? "fc1" : "head");
+    if (model.root() instanceof MultiModal several) {
+      for (MultiModal.Columns columns : several.columns()) {
+        Layer first = several.get(columns.encoder()).get(FIRST);
+        foldInto(first, columns.from(), columns.length());
+      }
+    } else {
+      Layer first = model.root().get(model.root().children().containsKey(FIRST) ? FIRST : "head");
+      foldInto(first, 0, mean.numel());
+    }
+  }
+
+  private void foldInto(Layer first, long from, long length) {
     try (AutoGradMode off = new AutoGradMode(false)) {
       Scopes.run(
           () -> {
             Tensor weight = first.tensor("weight");
             Tensor bias = first.tensor("bias");
-            Tensor folded = weight.to(ScalarType.Double).div(deviation);
-            bias.copy_(bias.to(ScalarType.Double).sub(folded.matmul(mean)));
+            Tensor folded = weight.to(ScalarType.Double).div(deviation.narrow(0, from, length));
+            Tensor shift = folded.matmul(mean.narrow(0, from, length));
+            bias.copy_(bias.to(ScalarType.Double).sub(shift));
             weight.copy_(folded);
           });
     }

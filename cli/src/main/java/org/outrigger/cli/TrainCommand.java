@@ -53,7 +53,9 @@ import picocli.CommandLine.TypeConversionException;
       "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 --patience 5 \\",
       "      --out mlp.safetensors",
       "  outrigger train --from clothes.safetensors --data fashion-mnist --lr 0.001 --epochs 3 \\",
-      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors"
+      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors",
+      "  outrigger train --data sensors.csv --label state --recipe multiood \\",
+      "      --arch-setting parts=vibration:24+current:8 --out sensors.safetensors"
     })
 final class TrainCommand implements Runnable {
   private enum Augment {
@@ -120,7 +122,7 @@ final class TrainCommand implements Runnable {
       defaultValue = "standard",
       description =
           "standard (cross-entropy), outlier-exposure, energy-fine-tuning, entropic-open-set,"
-              + " logit-norm, vos or cider, perhaps with settings: logit-norm:tau=0.1.")
+              + " logit-norm, vos, cider or multiood (two or three modalities), perhaps with settings: logit-norm:tau=0.1.")
   private String recipeName;
 
   @Option(
@@ -237,7 +239,7 @@ final class TrainCommand implements Runnable {
         }
       } else {
         IndexedDataset rows = rows(data, List.of(), "train");
-        try (NeuralModel network = create(rows)) {
+        try (NeuralModel network = create(rows, recipe)) {
           run(network, rows, recipe);
         }
       }
@@ -297,7 +299,7 @@ final class TrainCommand implements Runnable {
     return rows;
   }
 
-  private NeuralModel create(IndexedDataset rows) {
+  private NeuralModel create(IndexedDataset rows, Recipe recipe) {
     long[] shape = rows.inputShape();
     if (Arrays.stream(shape).anyMatch(size -> size <= 0)) {
       throw new OutriggerException(
@@ -308,13 +310,14 @@ final class TrainCommand implements Runnable {
             ? Arrays.stream(rows.labels()).max().orElse(0) + 1
             : rows.classNames().size();
     return NeuralModel.of(
-        Zoo.create(architecture(shape), architectureSettings, shape, classes, seed),
+        Zoo.create(architecture(shape, recipe), architectureSettings, shape, classes, seed),
         rows.classNames());
   }
 
-  private String architecture(long[] shape) {
-    if (architecture != null) {
-      return architecture.toLowerCase(Locale.ROOT);
+  private String architecture(long[] shape, Recipe recipe) {
+    String wanted = architecture == null ? recipe.architecture() : architecture;
+    if (wanted != null) {
+      return wanted.toLowerCase(Locale.ROOT);
     }
     return shape.length == 3 ? "resnet8" : "mlp";
   }
@@ -379,7 +382,8 @@ final class TrainCommand implements Runnable {
       IndexedDataset held,
       @Nullable IndexedDataset strange,
       Recipe recipe) {
-    boolean table = from == null && train.inputShape().length == 1;
+    boolean table =
+        from == null && train.inputShape().length == 1 && Standardisation.foldsInto(model);
     if (!table) {
       return fit(model, train, held, strange, recipe);
     }

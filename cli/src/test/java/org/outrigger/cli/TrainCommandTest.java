@@ -94,13 +94,14 @@ class TrainCommandTest {
         "logit-norm:tau=0.1",
         "vos:queue=8",
         "cider:embedding=8",
+        "multiood:sampleNumber=8:startEpoch=2:nnK=2",
         "outlier-exposure",
         "energy-fine-tuning",
         "entropic-open-set"
       })
   void everyRecipeGivesAModelThatClassifies(String recipe) {
     List<String> words =
-        recipe.matches("standard|logit.*|vos.*|cider.*")
+        recipe.matches("standard|logit.*|vos.*|cider.*|multiood.*")
             ? List.of()
             : List.of("--outliers", "iris");
     Object[] all = new Object[9 + words.size()];
@@ -110,6 +111,62 @@ class TrainCommandTest {
     // Outliers that are the data itself can only confuse: there it has to run, not to be good.
     assertThat((Double) json(train(all)).get("validationAccuracy"))
         .isGreaterThan(words.isEmpty() ? 0.6 : -1);
+  }
+
+  @Test
+  void modalitiesAreTrainedOnSavedAndReportedOn() {
+    String said =
+        train(
+                "--data",
+                "wine",
+                "--epochs",
+                15,
+                "--lr",
+                0.02,
+                "--patience",
+                8,
+                "--recipe",
+                "multiood:sampleNumber=8:startEpoch=1",
+                "--arch-setting",
+                "parts=acids:6+colour:7",
+                "--arch-setting",
+                "encoders=mlp:hidden=16")
+            .worked()
+            .out();
+    assertThat(said).contains("validation accuracy");
+    // The saved model takes rows as they are, without the standardisation of the training.
+    Map<String, Object> reports =
+        json(
+            Shell.run(
+                "detect",
+                "modalities",
+                "--model",
+                folder.resolve("m.safetensors"),
+                "--id",
+                "wine",
+                "--ood",
+                "wine",
+                "--json"));
+    @SuppressWarnings("unchecked")
+    Map<String, Object> report = (Map<String, Object>) reports.values().iterator().next();
+    @SuppressWarnings("unchecked")
+    Map<String, Double> joint = (Map<String, Double>) report.get("joint");
+    assertThat(joint.get("accuracy")).isGreaterThan(0.85);
+    // Of the same rows as known and unknown nothing can tell.
+    assertThat(joint.get("auroc")).isEqualTo(0.5);
+    Shell.run(
+            "detect",
+            "modalities",
+            "--model",
+            Samples.FLOWER_MODEL,
+            "--id",
+            Samples.FLOWERS,
+            "--ood",
+            Samples.FLOWERS,
+            "--label",
+            "label")
+        .refused("no modalities");
+    train("--data", "wine", "--recipe", "multiood", "--arch", "mlp").refused("modalities");
   }
 
   @Test
