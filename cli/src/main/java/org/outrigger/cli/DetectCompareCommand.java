@@ -164,15 +164,12 @@ final class DetectCompareCommand implements Runnable {
     try (Model opened = model.open(file, device)) {
       List<String> classes = ModelArguments.classNames(opened);
       Dataset id = reading.open(known, classes, null);
+      List<String> columns = id.featureColumns();
       Dataset toFit;
       if (fit != null) {
         toFit =
             reading.open(
-                fit,
-                classes.isEmpty() ? id.classNames() : classes,
-                null,
-                "train",
-                id.featureColumns());
+                fit, classes.isEmpty() ? id.classNames() : classes, null, "train", columns);
       } else {
         IndexedDataset rows = Tables.inMemory(id, spec.commandLine().getErr());
         Splits halves = rows.labelled() ? rows.splitStratified(0.5, seed) : rows.split(0.5, seed);
@@ -180,8 +177,7 @@ final class DetectCompareCommand implements Runnable {
         id = halves.second();
       }
       List<Dataset> kinds = new ArrayList<>();
-      unknown.forEach(
-          path -> kinds.add(reading.open(path, List.of(), null, "test", id.featureColumns())));
+      unknown.forEach(path -> kinds.add(reading.open(path, List.of(), null, "test", columns)));
       List<Part> parts = new ArrayList<>();
       try {
         long total = Sizes.sum(toFit.size(), id.size());

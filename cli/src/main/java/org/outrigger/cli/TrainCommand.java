@@ -256,10 +256,10 @@ final class TrainCommand implements Runnable {
                 from + " cannot be trained on: --from takes a .safetensors file of Outrigger's.");
           }
           List<String> classes = holdOut.given() ? List.of() : network.classNames();
-          run(network, rows(data, classes, "train"), recipe);
+          run(network, rows(data, classes, "train", List.of()), recipe);
         }
       } else {
-        IndexedDataset rows = rows(data, List.of(), "train");
+        IndexedDataset rows = rows(data, List.of(), "train", List.of());
         try (NeuralModel network = create(holdOut.known(rows, seed), recipe)) {
           run(network, rows, recipe);
         }

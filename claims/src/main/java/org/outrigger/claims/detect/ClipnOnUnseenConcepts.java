@@ -26,6 +26,7 @@ import org.outrigger.core.method.Room;
 import org.outrigger.core.metric.DetectionMetrics;
 import org.outrigger.core.model.ClassPrompts;
 import org.outrigger.core.model.DualEncoder;
+import org.outrigger.core.model.Heads;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
@@ -262,7 +263,7 @@ public final class ClipnOnUnseenConcepts implements Claim {
 
   private static void scores(
       DualEncoder clip, NeuralModel model, Output id, Output ood, Map<String, Double> figures) {
-    Outputs known = Outputs.of(id, null, model.head(), model.negatedHead());
+    Outputs known = Outputs.withHeads(id, null, Heads.of(model));
     try (Clipn ctw = new Clipn(new Clipn.Settings(Rule.CTW, 0));
         Clipn atd = new Clipn(new Clipn.Settings(Rule.ATD, 0))) {
       ctw.fit(known);

@@ -112,7 +112,7 @@ public final class LearnedTemperatureOnShiftedInputs implements Claim {
       unknown.add(SmallImages.half(Mnist::test, rows, seed));
       unknown.addAll(changed(test, seed));
       Abet abet = new Abet();
-      abet.training().prepare(learned, seed);
+      abet.training().prepare(learned, train, 64, seed);
       train(linear, train, new CrossEntropy(), scale, seed);
       train(learned, train, abet.training(), scale, seed);
       Map<String, Double> figures = new LinkedHashMap<>();
