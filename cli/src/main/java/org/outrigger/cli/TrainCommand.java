@@ -379,8 +379,7 @@ final class TrainCommand implements Runnable {
       IndexedDataset held,
       @Nullable IndexedDataset strange,
       Recipe recipe) {
-    boolean table = from == null && train.inputShape().length == 1;
-    if (!table) {
+    if (!standardised(train)) {
       return fit(model, train, held, strange, recipe);
     }
     try (TensorDataset rows = TensorDataset.copyOf(train);
@@ -400,6 +399,11 @@ final class TrainCommand implements Runnable {
     }
   }
 
+  /** Whether the columns are standardised while the network is trained. */
+  private boolean standardised(IndexedDataset train) {
+    return from == null && train.inputShape().length == 1;
+  }
+
   private TrainingListener.Report fit(
       NeuralModel model,
       IndexedDataset train,
@@ -407,6 +411,9 @@ final class TrainCommand implements Runnable {
       @Nullable IndexedDataset strange,
       Recipe recipe) {
     Objective objective = recipe.prepare(model, train, batchSize, seed);
+    if (standardised(train)) {
+      Standardisation.checkFirstLayer(model);
+    }
     Trainer trainer =
         Trainer.of(model)
             .settings(
