@@ -4,12 +4,10 @@ import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.nn.Layer;
-import org.outrigger.core.nn.Linear;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
@@ -60,24 +58,9 @@ final class Standardisation implements AutoCloseable {
     }
   }
 
-  /** Checks that {@link #foldInto} will work. */
-  static void checkFirstLayer(NeuralModel model) {
-    if (!(first(model) instanceof Linear)) {
-      throw new OutriggerException(
-          "Columns of a table are standardised, which a linear first layer takes over, but the only"
-              + " layer of this network is "
-              + first(model)
-              + ": add a hidden one, such as --arch-setting hidden=64.");
-    }
-  }
-
-  private static Layer first(NeuralModel model) {
-    return model.root().get(model.root().children().containsKey("fc1") ? "fc1" : "head");
-  }
-
   /** Makes the first layer, a linear one, do it. */
   void foldInto(NeuralModel model) {
-    Layer first = first(model);
+    Layer first = model.root().get(model.root().children().containsKey("fc1") ? "fc1" : "head");
     try (AutoGradMode off = new AutoGradMode(false)) {
       Scopes.run(
           () -> {

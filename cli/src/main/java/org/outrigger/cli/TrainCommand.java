@@ -379,7 +379,8 @@ final class TrainCommand implements Runnable {
       IndexedDataset held,
       @Nullable IndexedDataset strange,
       Recipe recipe) {
-    if (!standardised(train)) {
+    boolean table = from == null && train.inputShape().length == 1;
+    if (!table) {
       return fit(model, train, held, strange, recipe);
     }
     try (TensorDataset rows = TensorDataset.copyOf(train);
@@ -399,11 +400,6 @@ final class TrainCommand implements Runnable {
     }
   }
 
-  /** Whether the columns are standardised while the network is trained. */
-  private boolean standardised(IndexedDataset train) {
-    return from == null && train.inputShape().length == 1;
-  }
-
   private TrainingListener.Report fit(
       NeuralModel model,
       IndexedDataset train,
@@ -411,9 +407,6 @@ final class TrainCommand implements Runnable {
       @Nullable IndexedDataset strange,
       Recipe recipe) {
     Objective objective = recipe.prepare(model, train, batchSize, seed);
-    if (standardised(train)) {
-      Standardisation.checkFirstLayer(model);
-    }
     Trainer trainer =
         Trainer.of(model)
             .settings(

@@ -259,8 +259,6 @@ class TrainCommandTest {
     train("--data", "iris", "--recipe", "outlier-exposure").refused("--outliers");
     train("--data", "iris", "--outliers", "wine").refused("--outliers is of no use");
     train("--data", "iris", "--recipe", "cider", "--patience", 2).refused("--patience");
-    train("--data", "iris", "--recipe", "abet", "--arch-setting", "hidden=")
-        .refused("standardised", "hidden");
     train("--data", "iris", "--resume").refused("--resume needs --checkpoint");
     train("--data", "iris", "--epochs", 0).refused("--epochs", "0");
     train("--data", "iris", "--augment", "crop").refused("--augment is for images");
