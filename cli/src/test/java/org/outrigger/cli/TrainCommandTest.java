@@ -97,6 +97,7 @@ class TrainCommandTest {
         "cider:embedding=8",
         "palm:embedding=8:prototypeMomentum=0.9",
         "multiood:sampleNumber=8:startEpoch=2:nnK=2",
+        "abet",
         "outlier-exposure",
         "hard-outlier-exposure:candidates=100",
         "energy-fine-tuning",
@@ -105,7 +106,7 @@ class TrainCommandTest {
       })
   void everyRecipeGivesAModelThatClassifies(String recipe) {
     List<String> words =
-        recipe.matches("standard|logit.*|vos.*|cider.*|palm.*|multiood.*")
+        recipe.matches("standard|logit.*|vos.*|cider.*|palm.*|multiood.*|abet")
             ? List.of()
             : List.of("--outliers", Samples.FLOWERS.toString());
     Object[] all = new Object[9 + words.size()];
@@ -369,6 +370,75 @@ class TrainCommandTest {
   }
 
   @Test
+  void aHeadWithALearnedTemperatureGoesFromTrainingToAGuard() {
+    Path model = folder.resolve("m.safetensors");
+    Path guard = folder.resolve("g");
+    train(
+            "--data",
+            Samples.FLOWERS,
+            "--label",
+            "label",
+            "--epochs",
+            10,
+            "--lr",
+            0.02,
+            "--recipe",
+            "abet")
+        .worked();
+    Object[] fit = {
+      "guard",
+      "fit",
+      "--model",
+      model,
+      "--data",
+      Samples.FLOWERS,
+      "--label",
+      "label",
+      "--detector",
+      "abet:shaping=REACT,energy",
+      "--out",
+      guard
+    };
+    Shell.run(fit).worked();
+    assertThat(Shell.run("guard", "info", guard).worked().out()).contains("abet", "REACT");
+    assertThat(
+            Shell.run(
+                    "guard",
+                    "check",
+                    "--guard",
+                    guard,
+                    "--data",
+                    Samples.FLOWERS,
+                    "--label",
+                    "label",
+                    "--out",
+                    folder.resolve("v.csv"))
+                .worked()
+                .out())
+        .contains("150 rows judged");
+    // Training goes on from the file, and it takes no second head.
+    Shell.run(
+            "train",
+            "--from",
+            model,
+            "--data",
+            Samples.FLOWERS,
+            "--label",
+            "label",
+            "--epochs",
+            1,
+            "--lr",
+            1e-4,
+            "--recipe",
+            "abet",
+            "--out",
+            folder.resolve("more.safetensors"))
+        .worked();
+    fit[3] = Samples.FLOWER_MODEL;
+    Shell.run(fit).refused("AbeT needs a last layer with a learned temperature", "mlp");
+  }
+
+  @Test
   void patienceKeepsTheBestWeights() {
     assertThat(train("--data", "iris", "--epochs", 60, "--lr", 0.1, "--patience", 2).worked().out())
         .contains("best epoch");
@@ -423,6 +493,9 @@ class TrainCommandTest {
     train("--data", "iris", "--guard", folder.resolve("g")).refused("too few", "--detector");
     train("--data", "iris:test").refused("has no part 'test'");
     Shell.run("train", "--data", "iris", "--out", folder.resolve("m.pt")).refused(".safetensors");
+    Path single = folder.resolve("single.safetensors");
+    Shell.run("train", "--data", "iris", "--recipe", "abet", "--batch-size", 1, "--out", single)
+        .refused("2 rows or more");
     assertThat(Shell.names(folder)).isEmpty();
   }
 }

@@ -115,7 +115,7 @@ public final class Odin implements Detector {
             Arrays.fill(shape, 1);
             if (shape.length < 2 || inputs.size(1) != inputStd.size()) {
               throw new OutriggerException(
-                  "ODIN's hyper-parameter inputStd has "
+                  "The hyper-parameter inputStd has "
                       + inputStd.size()
                       + " values, but the inputs have shape "
                       + Arrays.toString(inputs.shape())

@@ -6,9 +6,11 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
+import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 
@@ -17,6 +19,10 @@ final class Blobs {
   final long classes;
   final long dimension;
   final LinearHead head;
+
+  /** What outputs give as the model's last layer; null for none. */
+  @Nullable Layer lastLayer;
+
   static final TensorOptions LONG = new TensorOptions(ScalarType.Long);
   private final Tensor centres;
   private final Rng rng;
@@ -55,7 +61,11 @@ final class Blobs {
   }
 
   Outputs known(Tensor features) {
-    return Outputs.of(output(features), labels(features.size(0)), head);
+    return known(output(features), labels(features.size(0)));
+  }
+
+  Outputs known(Output output, @Nullable Tensor labels) {
+    return Outputs.of(output, labels, head, lastLayer);
   }
 
   /** The same rows in batches of that size. */
@@ -74,6 +84,11 @@ final class Blobs {
       @Override
       public LinearHead head() {
         return head;
+      }
+
+      @Override
+      public @Nullable Layer lastLayer() {
+        return lastLayer;
       }
 
       @Override

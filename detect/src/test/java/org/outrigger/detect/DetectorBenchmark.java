@@ -24,6 +24,7 @@ import org.outrigger.core.method.Methods;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
+import org.outrigger.core.nn.TemperatureHead;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Torch;
@@ -83,7 +84,8 @@ public class DetectorBenchmark {
                   new Output(
                       Scopes.own(logits.narrow(0, 0, QUERIES)),
                       Scopes.own(features.narrow(0, 0, QUERIES)));
-              known = Outputs.of(output, labels, head);
+              known =
+                  Outputs.of(output, labels, head, new TemperatureHead(DIMENSION, CLASSES, rng));
               bank = Scopes.own(Knn.unit(features));
               unit = Scopes.own(bank.narrow(0, 0, QUERIES));
               square = Scopes.own(rng.normal(DIMENSION, DIMENSION));
@@ -118,6 +120,7 @@ public class DetectorBenchmark {
       "scale",
       "gradnorm",
       "fdbd",
+      "abet",
       "knn"
     })
     public String slug;

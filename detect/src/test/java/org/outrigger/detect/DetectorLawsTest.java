@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -24,6 +25,8 @@ import org.outrigger.core.method.Need;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
+import org.outrigger.core.nn.TemperatureHead;
+import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.core.torch.Torch;
 
@@ -65,7 +68,14 @@ class DetectorLawsTest {
         "fdbd",
         "pt-ood:k=5",
         "pt-ood:k=2:bank=0.5:normalise=false",
-        "fdbd:distanceAsNormalizer=false");
+        "fdbd:distanceAsNormalizer=false",
+        "abet",
+        "abet:kind=FOREFRONT:background=1",
+        "abet:kind=TEMPERATURE",
+        "abet:shaping=REACT",
+        "abet:shaping=DICE:percentile=50",
+        "abet:shaping=ASH_S:percentile=65",
+        "abet:shaping=ASH_B:percentile=65");
   }
 
   static List<String> fittedOnFeatures() {
@@ -95,12 +105,16 @@ class DetectorLawsTest {
     Torch.start();
     scope = new PointerScope();
     blobs = new Blobs(7, 4, 6);
+    try (Rng rng = new Rng(7)) {
+      blobs.lastLayer = new TemperatureHead(6, 4, rng);
+    }
     train = blobs.near(ROWS);
     test = blobs.near(20);
   }
 
   @AfterEach
   void close() {
+    Objects.requireNonNull(blobs.lastLayer).close();
     scope.close();
   }
 
@@ -186,9 +200,9 @@ class DetectorLawsTest {
             0);
     try (Detector clean = fitted(name);
         Detector mixed = make(name)) {
-      mixed.fit(Outputs.of(blobs.output(rows), labels, blobs.head));
+      mixed.fit(blobs.known(blobs.output(rows), labels));
       assertThat(scores(mixed, test)).containsExactly(scores(clean, test), within(1e-9));
-      Outputs unknown = Outputs.of(blobs.output(train), labels(-1), blobs.head);
+      Outputs unknown = blobs.known(blobs.output(train), labels(-1));
       assertThatThrownBy(() -> mixed.fit(unknown))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("no known row");
@@ -254,8 +268,12 @@ class DetectorLawsTest {
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("has not been fitted");
       if (detector.needs().contains(Need.LABELS)) {
-        Outputs unlabelled = Outputs.of(blobs.output(train), null, blobs.head);
+        Outputs unlabelled = blobs.known(blobs.output(train), null);
         assertThatThrownBy(() -> detector.fit(unlabelled)).hasMessageContaining("class labels");
+      }
+      if (detector.needs().contains(Need.LEARNED_TEMPERATURE)) {
+        Outputs linear = Outputs.of(blobs.output(train), blobs.labels(ROWS), blobs.head);
+        assertThatThrownBy(() -> detector.fit(linear)).hasMessageContaining("learned temperature");
       }
       if (detector.needs().contains(Need.LINEAR_HEAD)) {
         Outputs headless = Outputs.of(blobs.output(train), blobs.labels(ROWS), null);

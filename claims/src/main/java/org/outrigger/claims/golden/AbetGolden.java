@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
@@ -162,7 +163,7 @@ public final class AbetGolden implements GoldenSuite {
     Tensor features = rows.detach().requires_grad_(true);
     Tensor labels = golden.labels("labels");
     Tensor logits = head.forward(features);
-    BUFFERS.forEach((input, name) -> expect(golden, input + "_after", head.stateDict().get(name)));
+    BUFFERS.forEach((input, name) -> expect(golden, input + "_after", Objects.requireNonNull(head.stateDict().get(name))));
     Tensor loss = new Abet().training().loss(new Output(logits, features), labels);
     expect(golden, "train_loss", loss);
     List<Tensor> sources = new ArrayList<>(List.of(features));
