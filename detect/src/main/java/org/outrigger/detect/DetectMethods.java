@@ -13,6 +13,7 @@ public final class DetectMethods implements MethodProvider {
         OutlierExposure.class,
         HardOutlierExposure.class,
         MixOe.class,
+        Mol.class,
         EnergyFineTuning.class,
         EntropicOpenSet.class,
         LogitNorm.class,

@@ -25,6 +25,9 @@
  *       {@link org.outrigger.detect.EnergyFineTuning}, {@link
  *       org.outrigger.detect.EntropicOpenSet}, {@link org.outrigger.detect.LogitNorm}, {@link
  *       org.outrigger.detect.Vos}, {@link org.outrigger.detect.Cider}.
+ *   <li>Weights that adapt to new distributions: {@link org.outrigger.detect.Mol}, which learns
+ *       them on {@link org.outrigger.detect.MetaTasks} with the mathematics of {@link
+ *       org.outrigger.detect.MolGradient}.
  * </ul>
  *
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are
