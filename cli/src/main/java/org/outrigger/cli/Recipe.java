@@ -8,6 +8,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
+import org.outrigger.core.method.Method;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.model.Capabilities.HasLinearHead;
@@ -16,17 +17,24 @@ import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Objective;
 import org.outrigger.detect.Cider;
+import org.outrigger.detect.Mol;
 import org.outrigger.detect.TrainingObjective;
 import org.outrigger.detect.Vos;
 
-/** What training minimises, by name: {@code standard}, or a training objective with settings. */
+/**
+ * What training minimises, by name: {@code standard}, a training objective with settings, or {@code
+ * mol}, which trains in a way of its own.
+ */
 final class Recipe implements AutoCloseable {
   private static final String STANDARD = "standard";
+  private static final String META = "mol";
 
   private final @Nullable TrainingObjective method;
+  private final @Nullable Mol meta;
 
-  private Recipe(@Nullable TrainingObjective method) {
+  private Recipe(@Nullable TrainingObjective method, @Nullable Mol meta) {
     this.method = method;
+    this.meta = meta;
   }
 
   /**
@@ -37,9 +45,12 @@ final class Recipe implements AutoCloseable {
   static Recipe parse(String text) {
     String name = text.strip().split(":", 2)[0].toLowerCase(Locale.ROOT);
     if (text.strip().equals(STANDARD)) {
-      return new Recipe(null);
+      return new Recipe(null, null);
     }
-    List<String> names = new ArrayList<>(List.of(STANDARD));
+    if (name.equals(META)) {
+      return new Recipe(null, Methods.parse(Mol.class, text).get(0));
+    }
+    List<String> names = new ArrayList<>(List.of(STANDARD, META));
     Methods.cards(TrainingObjective.class).stream().map(Card::slug).forEach(names::add);
     if (name.equals(STANDARD) || !names.contains(name)) {
       List<String> near = Methods.nearest(name, names);
@@ -54,15 +65,16 @@ final class Recipe implements AutoCloseable {
                   + String.join(", ", names)
                   + ".");
     }
-    return new Recipe(Methods.parse(TrainingObjective.class, text).get(0));
+    return new Recipe(Methods.parse(TrainingObjective.class, text).get(0), null);
   }
 
   /** Checks that outliers are given if, and only if, the recipe learns from them. */
   void checkOutliers(boolean given) {
-    boolean needs = method != null && method.needs().contains(Need.OUTLIERS);
-    if (needs && method != null && !given) {
+    Method chosen = meta != null ? meta : method;
+    boolean needs = chosen != null && chosen.needs().contains(Need.OUTLIERS);
+    if (needs && chosen != null && !given) {
       throw new OutriggerException(
-          method.card().name()
+          chosen.card().name()
               + " learns from outliers: name some with --outliers, such as inputs of other kinds.");
     }
     if (given && !needs && !(method instanceof Vos)) {
@@ -72,6 +84,11 @@ final class Recipe implements AutoCloseable {
               + ": choose outlier-exposure, energy-fine-tuning or entropic-open-set, or leave it"
               + " out.");
     }
+  }
+
+  /** Meta-training instead of an objective, if that is the recipe. */
+  @Nullable Mol meta() {
+    return meta;
   }
 
   /** The objective, made ready for the model. */
@@ -95,7 +112,7 @@ final class Recipe implements AutoCloseable {
 
   /** Whether its loss can be measured on other data without changing what it remembers. */
   boolean measurable() {
-    return !(method instanceof Stateful);
+    return meta == null && !(method instanceof Stateful);
   }
 
   /** Whether it shapes the features alone, so that the last layer is still to be trained. */
@@ -105,7 +122,9 @@ final class Recipe implements AutoCloseable {
 
   @Override
   public void close() throws OutriggerException {
-    if (method instanceof Vos vos) {
+    if (meta != null) {
+      meta.close();
+    } else if (method instanceof Vos vos) {
       vos.close();
     } else if (method instanceof Cider cider) {
       cider.close();

@@ -28,6 +28,7 @@ import org.outrigger.core.optim.Objective;
 import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
 import org.outrigger.core.zoo.Zoo;
+import org.outrigger.detect.Mol;
 import org.outrigger.evaluate.report.ReportPage;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -53,7 +54,9 @@ import picocli.CommandLine.TypeConversionException;
       "  outrigger train --arch mlp --data rows.csv --label species --epochs 50 --patience 5 \\",
       "      --out mlp.safetensors",
       "  outrigger train --from clothes.safetensors --data fashion-mnist --lr 0.001 --epochs 3 \\",
-      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors"
+      "      --recipe outlier-exposure --outliers noise/ --out exposed.safetensors",
+      "  outrigger train --arch mlp --data mnist --recipe mol:iterations=1000 --outliers other/ \\",
+      "      --shifts rotations:60:5 --out adaptable.safetensors"
     })
 final class TrainCommand implements Runnable {
   private enum Augment {
@@ -120,7 +123,7 @@ final class TrainCommand implements Runnable {
       defaultValue = "standard",
       description =
           "standard (cross-entropy), outlier-exposure, energy-fine-tuning, entropic-open-set,"
-              + " logit-norm, vos or cider, perhaps with settings: logit-norm:tau=0.1.")
+              + " logit-norm, vos, cider or mol, perhaps with settings: logit-norm:tau=0.1.")
   private String recipeName;
 
   @Option(
@@ -135,6 +138,14 @@ final class TrainCommand implements Runnable {
       defaultValue = "1",
       description = "Outliers in a batch for each row; ${DEFAULT-VALUE} by default.")
   private double outlierRatio;
+
+  @Option(
+      names = "--shifts",
+      paramLabel = "FAMILY",
+      description =
+          "What mol learns to adapt to: rotations (rotations:TO:STEP in degrees) or corruptions"
+              + " (corruptions:NAME+NAME); rotations:60:5 by default.")
+  private @Nullable String shifts;
 
   @Option(
       names = "--epochs",
@@ -217,6 +228,8 @@ final class TrainCommand implements Runnable {
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
+  private @Nullable MetaTraining meta;
+
   @Mixin private OptimiserArguments optimiser;
   @Mixin private DataArguments reading;
   @Mixin private Device device;
@@ -270,6 +283,13 @@ final class TrainCommand implements Runnable {
           "--patience needs a loss that can be measured on other data, which the recipe "
               + recipeName
               + " has not: leave it out.");
+    }
+    Mol mol = recipe.meta();
+    if (mol != null) {
+      String family = shifts == null ? "rotations" : shifts;
+      meta = new MetaTraining(mol, family, spec.commandLine().getParseResult(), seed);
+    } else if (shifts != null) {
+      throw new OutriggerException("--shifts is for the recipe mol: leave it out.");
     }
     HyperParameter.atLeast("--epochs", epochs, 1);
     HyperParameter.atLeast("--batch-size", batchSize, 1);
@@ -406,6 +426,10 @@ final class TrainCommand implements Runnable {
       IndexedDataset held,
       @Nullable IndexedDataset strange,
       Recipe recipe) {
+    if (meta != null && strange != null) {
+      meta.fit(model, train, strange);
+      return new TrainingListener.Report(List.of(), -1, false, 0);
+    }
     Objective objective = recipe.prepare(model, train, batchSize);
     Trainer trainer =
         Trainer.of(model)
@@ -461,6 +485,9 @@ final class TrainCommand implements Runnable {
       all.put("validationAccuracy", accuracy);
       all.put("stoppedEarly", report.stoppedEarly());
       all.put("epochs", report.epochs());
+      if (meta != null) {
+        all.put("meta", meta.figures());
+      }
       to.println(Json.pretty(all));
       return;
     }
@@ -478,8 +505,12 @@ final class TrainCommand implements Runnable {
             each == null ? "-" : ReportPage.percent(each.accuracy()));
       }
     }
-    table.print(to);
-    to.println();
+    if (meta != null) {
+      meta.print(to);
+    } else {
+      table.print(to);
+      to.println();
+    }
     if (report.stoppedEarly() || (patience > 0 && report.bestEpoch() >= 0)) {
       to.println("best epoch            " + (report.bestEpoch() + 1) + ", whose weights are kept");
     }

@@ -147,6 +147,51 @@ class TrainCommandTest {
   }
 
   @Test
+  void metaTrainingLearnsWeightsAndSavesThem() {
+    Object[] words = {
+      "--data",
+      Samples.CLOTHES,
+      "--arch",
+      "mlp",
+      "--recipe",
+      "mol:iterations=4:support=2:query=2:seed=3",
+      "--outliers",
+      "mnist",
+      "--limit",
+      200,
+      "--size",
+      28,
+      "--channels",
+      1,
+      "--shifts",
+      "rotations:90:30",
+      "--json"
+    };
+    @SuppressWarnings("unchecked")
+    Map<String, Object> meta = (Map<String, Object>) json(train(words)).get("meta");
+    assertThat(meta).containsEntry("iterations", 4).containsEntry("shifts", 4);
+    assertThat((Double) meta.get("outerLoss")).isPositive();
+    assertThat(Files.exists(folder.resolve("m.safetensors"))).isTrue();
+    words[words.length - 1] = "--strict";
+    words[words.length - 2] = "corruptions:fog+contrast";
+    assertThat(train(words).worked().out())
+        .contains("4 over 11 shifts", "energy margins", "validation accuracy");
+  }
+
+  @Test
+  void metaTrainingIsRefusedWhereItsTasksCannotBeMade() {
+    train("--data", "iris", "--recipe", "mol").refused("MOL learns from outliers", "--outliers");
+    train("--data", "iris", "--recipe", "mol", "--outliers", "wine", "--epochs", 3)
+        .refused("--epochs is of no use", "mol:iterations");
+    train("--data", "iris", "--recipe", "mol", "--outliers", "iris")
+        .refused("holds rows of a table");
+    train("--data", "iris", "--recipe", "mol", "--outliers", "iris", "--shifts", "waves")
+        .refused("names no family", "rotations:TO:STEP");
+    train("--data", "iris", "--recipe", "mol:chain=0", "--outliers", "iris").refused("chain");
+    train("--data", "iris", "--shifts", "rotations").refused("--shifts is for the recipe mol");
+  }
+
+  @Test
   void patienceKeepsTheBestWeights() {
     assertThat(train("--data", "iris", "--epochs", 60, "--lr", 0.1, "--patience", 2).worked().out())
         .contains("best epoch");
