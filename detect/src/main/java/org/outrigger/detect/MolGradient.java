@@ -39,6 +39,7 @@ public final class MolGradient {
    * @param losses before each step
    * @param diverged whether a loss was not finite or above ten times the first
    */
+  @SuppressWarnings("ArrayRecordComponent") // made for one call, and never compared
   public record Inner(Map<String, Tensor> weights, double[] losses, boolean diverged) {}
 
   /**
