@@ -109,6 +109,14 @@ public final class PalmSubclassPrototypes implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "With three seeds everything holds but the count of prototypes: one of 24 is nobody's"
+        + " nearest in seed 2 (24, 24, 23; purity 0.9445, far AUROC 0.9843). The pilot, in which all"
+        + " were used, names a learning rate of 0.1 and no schedule or decay; the cosine and 1e-4"
+        + " are this run's choice.";
+  }
+
+  @Override
   public Map<String, Double> run(long seed, Scale scale) {
     try (TensorDataset digits = SmallImages.half(Mnist::train, scale.pick(8000, 300), seed);
         TensorDataset rest = SmallImages.half(Mnist::test, scale.pick(2000, 100), seed);
