@@ -86,7 +86,7 @@ public final class MultiOodOnHalves implements Claim {
         + " class, from epoch 4 on. Discrepancy: mean Hellinger distance of the two halves'"
         + " predictions; its gap is the mean on unknown minus that on known inputs. That energy on"
         + " the joint head improves is not part of the statement: the paper shows it on videos, and"
-        + " at this size A2D leaves it alike and NP-Mix lowers it.";
+        + " at this size A2D and NP-Mix lower it a little.";
   }
 
   @Override
