@@ -14,6 +14,7 @@ import java.util.zip.GZIPInputStream;
 import java.util.zip.GZIPOutputStream;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.torch.Scopes;
@@ -72,9 +73,9 @@ public final class Idx {
       }
       return Tensors.of(ByteBuffer.wrap(bytes), ScalarType.Byte, shape);
     } catch (EOFException e) {
-      throw new OutriggerException(damaged(file, "it ends early").getMessage(), e);
+      throw damaged(file, "it ends early", e);
     } catch (IOException e) {
-      throw new OutriggerException(damaged(file, String.valueOf(e.getMessage())).getMessage(), e);
+      throw damaged(file, String.valueOf(e.getMessage()), e);
     }
   }
 
@@ -134,7 +135,11 @@ public final class Idx {
   }
 
   private static OutriggerException damaged(Path file, String why) {
+    return damaged(file, why, null);
+  }
+
+  private static OutriggerException damaged(Path file, String why, @Nullable Throwable cause) {
     return new OutriggerException(
-        file + " is damaged or no IDX file: " + why + ". Fetch or save it again.");
+        file + " is damaged or no IDX file: " + why + ". Fetch or save it again.", cause);
   }
 }
