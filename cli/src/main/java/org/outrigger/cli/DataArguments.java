@@ -149,7 +149,8 @@ final class DataArguments {
             .label(label)
             .id(id)
             .time(time)
-            .features(features.isEmpty() && !Files.isDirectory(data) && TableDataset.recognises(data)
+            .features(
+                features.isEmpty() && !Files.isDirectory(data) && TableDataset.recognises(data)
                     ? columns
                     : features)
             .classNames(Files.isDirectory(data) ? EmbeddedData.folderNames(classes) : classes)

@@ -110,7 +110,8 @@ final class GuardFitCommand implements Runnable {
       }
       if (train != null) {
         builder.fitDetectorsOn(
-            reading.open(train, validation.classNames(), null, "train", validation.featureColumns()));
+            reading.open(
+                train, validation.classNames(), null, "train", validation.featureColumns()));
       }
       new GuardFitting(spec.commandLine())
           .fit(builder, opened, validation, detector, batchSize, seed, out);

@@ -13,7 +13,9 @@ public interface Dataset {
   /** The names of the classes, by label; empty if unlabelled or unnamed. */
   List<String> classNames();
 
-  /** The columns of a table that the inputs come from, as {@link DataOptions#features} takes them. */
+  /**
+   * The columns of a table that the inputs come from, as {@link DataOptions#features} takes them.
+   */
   default List<String> featureColumns() {
     return List.of();
   }
