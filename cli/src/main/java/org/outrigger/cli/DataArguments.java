@@ -149,7 +149,10 @@ final class DataArguments {
             .label(label)
             .id(id)
             .time(time)
-            .features(features.isEmpty() && TableDataset.recognises(data) ? columns : features)
+            .features(
+                features.isEmpty() && !Files.isDirectory(data) && TableDataset.recognises(data)
+                    ? columns
+                    : features)
             .classNames(Files.isDirectory(data) ? EmbeddedData.folderNames(classes) : classes)
             .preprocessing(steps)
             .strict(strict)

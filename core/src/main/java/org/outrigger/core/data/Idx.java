@@ -138,7 +138,7 @@ public final class Idx {
     return damaged(file, why, null);
   }
 
-  private static OutriggerException damaged(Path file, String why, @Nullable Exception cause) {
+  private static OutriggerException damaged(Path file, String why, @Nullable Throwable cause) {
     return new OutriggerException(
         file + " is damaged or no IDX file: " + why + ". Fetch or save it again.", cause);
   }
