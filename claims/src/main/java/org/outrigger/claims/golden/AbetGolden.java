@@ -163,7 +163,9 @@ public final class AbetGolden implements GoldenSuite {
     Tensor features = rows.detach().requires_grad_(true);
     Tensor labels = golden.labels("labels");
     Tensor logits = head.forward(features);
-    BUFFERS.forEach((input, name) -> expect(golden, input + "_after", Objects.requireNonNull(head.stateDict().get(name))));
+    BUFFERS.forEach(
+        (input, name) ->
+            expect(golden, input + "_after", Objects.requireNonNull(head.stateDict().get(name))));
     Tensor loss = new Abet().training().loss(new Output(logits, features), labels);
     expect(golden, "train_loss", loss);
     List<Tensor> sources = new ArrayList<>(List.of(features));
