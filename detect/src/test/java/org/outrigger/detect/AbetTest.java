@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.method.Need;
+import org.outrigger.core.model.Heads;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
@@ -127,9 +128,9 @@ class AbetTest {
         });
   }
 
-  private static Trainer trainer(NeuralModel model, int epochs) {
+  private static Trainer trainer(NeuralModel model, TensorDataset train, int epochs) {
     TrainingObjective objective = new Abet().training();
-    objective.prepare(model, 3);
+    objective.prepare(model, train, 16, 3);
     return Trainer.of(model)
         .settings(Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(16).withSeed(3))
         .optimiser(p -> new Sgd(p, Sgd.Settings.of(0.05)))
@@ -142,7 +143,7 @@ class AbetTest {
     try (NeuralModel model = network(0);
         TensorDataset train = clouds(96, 1);
         TensorDataset test = clouds(30, 2)) {
-      trainer(model, 3).fit(train);
+      trainer(model, train, 3).fit(train);
       try (RecordedOutputs known =
               RecordedOutputs.record(model, train, RecordedOutputs.Options.defaults());
           RecordedOutputs seen =
@@ -213,7 +214,7 @@ class AbetTest {
         TensorDataset train = clouds(96, 1);
         Abet still = new Abet();
         Abet stepped = new Abet(Settings.defaults().withNoise(0.01, List.of(0.5, 2.0)))) {
-      trainer(model, 3).fit(train);
+      trainer(model, train, 3).fit(train);
       try (RecordedOutputs known =
           RecordedOutputs.record(model, train, RecordedOutputs.Options.defaults())) {
         still.fit(known);
@@ -261,7 +262,9 @@ class AbetTest {
             assertThat(head).isInstanceOf(TemperatureHead.class);
             assertThat(head.training()).isFalse();
             assertThat(model.predict(x).logits().equal(before)).isFalse();
-            new Abet().training().prepare(model, 9);
+            try (TensorDataset train = clouds(4, 1)) {
+              new Abet().training().prepare(model, train, 4, 9);
+            }
             assertThat(model.lastLayer()).isSameAs(head);
             assertThatThrownBy(() -> Abet.attach(model, 7)).hasMessageContaining("linear");
             model.root().replace(model.headPath(), linear).close();
@@ -291,9 +294,9 @@ class AbetTest {
         NeuralModel first = network(0);
         NeuralModel second = network(9);
         TensorDataset train = clouds(96, 1)) {
-      trainer(straight, 4).fit(train);
-      trainer(first, 2).checkpoint(file).fit(train);
-      trainer(second, 4).resume(file).fit(train);
+      trainer(straight, train, 4).fit(train);
+      trainer(first, train, 2).checkpoint(file).fit(train);
+      trainer(second, train, 4).resume(file).fit(train);
       Map<String, Tensor> resumed = second.root().stateDict();
       straight
           .root()
@@ -306,7 +309,7 @@ class AbetTest {
   void trainingLearnsClassesAndLeavesOutliersOut() {
     try (NeuralModel model = network(0);
         TensorDataset train = clouds(240, 1)) {
-      double accuracy = trainer(model, 15).fit(train).epochs().get(14).accuracy();
+      double accuracy = trainer(model, train, 15).fit(train).epochs().get(14).accuracy();
       assertThat(accuracy).isGreaterThan(0.9);
     }
     Scopes.run(
@@ -365,11 +368,14 @@ class AbetTest {
               Abet ash = new Abet(plain.withShaping(Shaping.ASH_S, 95));
               Abet abet = new Abet()) {
             Tensor features = blobs.near(12);
-            Outputs known = Outputs.of(blobs.output(features), blobs.labels(12), blobs.head, head);
+            Outputs known =
+                Outputs.withHeads(
+                    blobs.output(features), blobs.labels(12), new Heads(blobs.head, null, head));
             assertThatThrownBy(() -> background.fit(known)).hasMessageContaining("background");
             assertThatThrownBy(() -> ash.fit(known)).hasMessageContaining("percentile");
             Outputs other =
-                Outputs.of(blobs.output(features), blobs.labels(12), blobs.head, narrow);
+                Outputs.withHeads(
+                    blobs.output(features), blobs.labels(12), new Heads(blobs.head, null, narrow));
             assertThatThrownBy(() -> abet.fit(other)).isInstanceOf(OutriggerException.class);
             assertThat(abet.fitted()).isFalse();
           }
@@ -381,7 +387,7 @@ class AbetTest {
     try (NeuralModel model = network(0);
         Abet abet = new Abet(Settings.defaults().withShaping(Shaping.REACT, 90));
         TensorDataset train = clouds(32, 1)) {
-      trainer(model, 2).fit(train);
+      trainer(model, train, 2).fit(train);
       try (RecordedOutputs known =
           RecordedOutputs.record(model, train, RecordedOutputs.Options.defaults())) {
         abet.fit(known);

@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.core.model.Heads;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
@@ -65,7 +66,7 @@ final class Blobs {
   }
 
   Outputs known(Output output, @Nullable Tensor labels) {
-    return Outputs.of(output, labels, head, lastLayer);
+    return Outputs.withHeads(output, labels, new Heads(head, null, lastLayer));
   }
 
   /** The same rows in batches of that size. */
@@ -87,8 +88,8 @@ final class Blobs {
       }
 
       @Override
-      public @Nullable Layer lastLayer() {
-        return lastLayer;
+      public Heads heads() {
+        return new Heads(head, null, lastLayer);
       }
 
       @Override

@@ -21,6 +21,7 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 import org.outrigger.core.method.Methods;
+import org.outrigger.core.model.Heads;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.Outputs;
@@ -85,7 +86,10 @@ public class DetectorBenchmark {
                       Scopes.own(logits.narrow(0, 0, QUERIES)),
                       Scopes.own(features.narrow(0, 0, QUERIES)));
               known =
-                  Outputs.of(output, labels, head, new TemperatureHead(DIMENSION, CLASSES, rng));
+                  Outputs.withHeads(
+                      output,
+                      labels,
+                      new Heads(head, null, new TemperatureHead(DIMENSION, CLASSES, rng)));
               bank = Scopes.own(Knn.unit(features));
               unit = Scopes.own(bank.narrow(0, 0, QUERIES));
               square = Scopes.own(rng.normal(DIMENSION, DIMENSION));
