@@ -17,6 +17,7 @@ import org.outrigger.core.io.Json;
 import org.outrigger.core.method.Room;
 import org.outrigger.evaluate.report.Chart;
 import org.outrigger.evaluate.report.ReportPage;
+import tools.jackson.core.JacksonException;
 
 /** Claims as files: {@code claims.json}, {@code claims.html} and one Markdown page a room. */
 public final class ClaimFiles {
@@ -56,6 +57,26 @@ public final class ClaimFiles {
             text(
                 folder.resolve(room.name().toLowerCase(Locale.ROOT) + ".md"),
                 markdown(room, command, some)));
+  }
+
+  /**
+   * Reads the reports of a folder that {@link #write} filled.
+   *
+   * @throws OutriggerException if it has no {@code claims.json}, or a damaged one
+   */
+  public static List<ClaimReport> read(Path folder) {
+    Path file = folder.resolve("claims.json");
+    try {
+      List<ClaimReport> reports = new ArrayList<>();
+      Json.mapper()
+          .readTree(Files.readString(file))
+          .path("claims")
+          .forEach(saved -> reports.add(ClaimReport.of(saved)));
+      return reports;
+    } catch (IOException | JacksonException e) {
+      throw new OutriggerException(
+          file + " cannot be read: name a folder that 'outrigger claims run --out' wrote.", e);
+    }
   }
 
   private static void text(Path file, String text) {

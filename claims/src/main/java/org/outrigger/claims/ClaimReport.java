@@ -6,6 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.outrigger.core.OutriggerException;
+import tools.jackson.databind.JsonNode;
 
 /**
  * What one claim came to.
@@ -90,6 +92,7 @@ public record ClaimReport(
               "seconds", run.time().toMillis() / 1000.0));
     }
     map.put("runs", runs);
+    map.put("order", measured.names());
     Map<String, Object> means = new LinkedHashMap<>();
     for (String figure : measured.names()) {
       means.put(figure, Map.of("mean", measured.mean(figure), "std", measured.deviation(figure)));
@@ -98,6 +101,43 @@ public record ClaimReport(
     map.put("started", started);
     map.put("provenance", provenance);
     return map;
+  }
+
+  /**
+   * Reads what {@link #toMap} wrote. The claim is the one of that name now, so that its statement
+   * is evaluated anew.
+   *
+   * @throws OutriggerException if there is no such claim, or figures are missing
+   */
+  public static ClaimReport of(JsonNode saved) {
+    Claim claim = ClaimRegistry.named(saved.path("slug").asString(""));
+    List<Measurements.Run> runs = new ArrayList<>();
+    for (JsonNode run : saved.path("runs")) {
+      Map<String, Double> figures = new LinkedHashMap<>();
+      for (JsonNode name : saved.path("order")) {
+        JsonNode figure = run.path("figures").path(name.asString());
+        if (!figure.isNumber()) {
+          throw new OutriggerException(
+              "The saved run of " + claim.slug() + " lacks the figure " + name + ": run it again.");
+        }
+        figures.put(name.asString(), figure.asDouble());
+      }
+      Duration time = Duration.ofMillis(Math.round(run.path("seconds").asDouble(0) * 1000));
+      runs.add(new Measurements.Run(run.path("seed").asLong(0), figures, time));
+    }
+    Measurements measured = new Measurements(runs);
+    Map<String, String> provenance = new LinkedHashMap<>();
+    saved
+        .path("provenance")
+        .properties()
+        .forEach(entry -> provenance.put(entry.getKey(), entry.getValue().asString("")));
+    return new ClaimReport(
+        claim,
+        saved.path("scale").asString("").equals(Scale.FULL.name()) ? Scale.FULL : Scale.SMOKE,
+        measured,
+        claim.holds(measured),
+        saved.path("started").asString(""),
+        provenance);
   }
 
   private static String seconds(Duration time) {

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -31,7 +32,11 @@ import picocli.CommandLine.Spec;
     name = "claims",
     mixinStandardHelpOptions = true,
     description = "Does each method keep its paper's promise? Lists the claims, or measures them.",
-    subcommands = {ClaimsCommand.ListCommand.class, ClaimsCommand.RunCommand.class},
+    subcommands = {
+      ClaimsCommand.ListCommand.class,
+      ClaimsCommand.RunCommand.class,
+      ClaimsCommand.ReportCommand.class
+    },
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger claims list",
@@ -239,6 +244,51 @@ final class ClaimsCommand implements Runnable {
           + (device.threads() == 0 ? "" : " --threads " + device.threads())
           + " --out "
           + out;
+    }
+  }
+
+  /** Joins what several runs wrote. */
+  @Command(
+      name = "report",
+      mixinStandardHelpOptions = true,
+      description = {
+        "Joins the results of several runs on one page.",
+        "Where two runs measured the same claim, the later folder counts."
+      },
+      footerHeading = "%nExample:%n",
+      footer = {
+        "  outrigger claims run palm --out a/",
+        "  outrigger claims run abet --out b/",
+        "  outrigger claims report a/ b/ --out claims/",
+      })
+  static final class ReportCommand implements Runnable {
+    @Spec private CommandSpec spec;
+
+    @Parameters(
+        arity = "1..*",
+        paramLabel = "DIR",
+        description = "Folders that 'claims run --out' wrote.")
+    private List<Path> folders = List.of();
+
+    @Option(
+        names = "--out",
+        paramLabel = "DIR",
+        required = true,
+        description = "Write claims.json, claims.html and a Markdown page a room here.")
+    private Path out;
+
+    @Override
+    public void run() {
+      ClaimFiles.prepare(out);
+      Map<String, ClaimReport> reports = new TreeMap<>();
+      for (Path folder : folders) {
+        ClaimFiles.read(folder).forEach(report -> reports.put(report.claim().slug(), report));
+      }
+      List<ClaimReport> all = List.copyOf(reports.values());
+      ClaimFiles.write(out, "outrigger claims report", all);
+      TextTable table = new TextTable("claim", "outcome", "figures");
+      all.forEach(r -> table.row(r.claim().slug(), r.outcome(), r.finding().words()));
+      table.print(spec.commandLine().getOut());
     }
   }
 
