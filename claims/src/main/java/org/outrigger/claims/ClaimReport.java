@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import org.outrigger.core.OutriggerException;
 import tools.jackson.databind.JsonNode;
 
@@ -126,7 +127,7 @@ public record ClaimReport(
       runs.add(new Measurements.Run(run.path("seed").asLong(0), figures, time));
     }
     Measurements measured = new Measurements(runs);
-    Map<String, String> provenance = new LinkedHashMap<>();
+    Map<String, String> provenance = new TreeMap<>();
     saved
         .path("provenance")
         .properties()

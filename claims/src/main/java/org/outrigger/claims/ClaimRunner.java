@@ -4,9 +4,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.Bundle;
 import org.outrigger.core.torch.Scopes;
@@ -73,7 +73,7 @@ public final class ClaimRunner {
   }
 
   private static Map<String, String> provenance() {
-    Map<String, String> versions = new LinkedHashMap<>();
+    Map<String, String> versions = new TreeMap<>();
     versions.put("outrigger", Bundle.version());
     versions.put("libtorch presets", Torch.version());
     versions.put("java", System.getProperty("java.version"));

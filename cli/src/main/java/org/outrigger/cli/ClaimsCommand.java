@@ -105,8 +105,9 @@ final class ClaimsCommand implements Runnable {
       mixinStandardHelpOptions = true,
       description = {
         "Measures claims on two cores within minutes.",
-        "Exit code 1 if one does not hold. Public data that a claim needs is looked for in the folder",
-        "that the environment variable OUTRIGGER_DATA names; without it --all skips that claim."
+        "Exit code 1 if one does not hold.",
+        "Public data that a claim needs is looked for in the folder that the environment variable"
+            + " OUTRIGGER_DATA names; without it --all skips that claim."
       },
       footerHeading = "%nExamples:%n",
       footer = {

@@ -18,7 +18,10 @@ import picocli.CommandLine.Spec;
     footer = {
       "  outrigger detect compare --model resnet.pt --id test/ --ood scans/ noise/ \\",
       "      --report detectors.html",
-      "  outrigger detect separability --model resnet.pt --id birds/ --ood dogs/ --report b.html"
+      "  outrigger detect separability --model resnet.pt --id birds/ --ood dogs/ \\",
+      "      --report birds.html",
+      "  outrigger detect modalities --model sensors.safetensors --id test.csv \\",
+      "      --ood broken.csv --label state"
     })
 final class DetectCommand implements Runnable {
   @Spec private CommandSpec spec;

@@ -23,12 +23,13 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Shows what each modality of a model is worth.",
-      "Accuracy and detection of unknown inputs by each modality alone and by all together, and",
-      "how much they contradict each other on known and unknown inputs."
+      "Accuracy and detection of unknown inputs by each modality alone and by all together, and"
+          + " how much they contradict each other on known and unknown inputs."
     },
     footerHeading = "%nExample:%n",
     footer = {
-      "  outrigger detect modalities --model halves.safetensors --id mnist --ood fashion-mnist"
+      "  outrigger detect modalities --model halves.safetensors --id mnist \\",
+      "      --ood fashion-mnist"
     })
 final class DetectModalitiesCommand implements Runnable {
   @Spec private CommandSpec spec;

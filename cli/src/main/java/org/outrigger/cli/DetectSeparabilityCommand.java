@@ -34,17 +34,19 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Tells how far a frozen backbone with a linear probe can be trusted.",
-      "Inputs that a backbone knows from its pre-training may look known to the probe. For each kind",
-      "of unknown inputs this shows whether scores of the probe and the distance in feature space",
-      "find them, and whether a line in feature space could."
+      "Inputs that a backbone knows from its pre-training may look known to the probe.",
+      "For each kind of unknown inputs this shows whether scores of the probe and the distance in"
+          + " feature space find them, and whether a line in feature space could."
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger detect separability --model resnet.pt --id birds/test --fit-data birds/train \\",
-      "      --ood imagenet-dogs/ textures/ --report backbone.html",
-      "  outrigger detect separability --model clothes.safetensors --id mnist --ood fashion-mnist",
-      "  outrigger detect separability --model supervised.pt --against self-supervised.pt \\",
-      "      --id birds/ --ood dogs/ --json"
+      "  outrigger detect separability --model resnet.pt --id birds/test \\",
+      "      --fit-data birds/train --ood imagenet-dogs/ textures/ \\",
+      "      --report backbone.html",
+      "  outrigger detect separability --model clothes.safetensors --id mnist \\",
+      "      --ood fashion-mnist",
+      "  outrigger detect separability --model supervised.pt \\",
+      "      --against self-supervised.pt --id birds/ --ood dogs/ --json"
     })
 final class DetectSeparabilityCommand implements Runnable {
   @Spec private CommandSpec spec;

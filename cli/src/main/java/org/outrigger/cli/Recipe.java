@@ -3,7 +3,6 @@ package org.outrigger.cli;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -60,7 +59,7 @@ final class Recipe implements AutoCloseable {
    * @throws OutriggerException if there is none of that name, with the nearest
    */
   static Recipe parse(String text) {
-    String name = text.strip().split(":", 2)[0].toLowerCase(Locale.ROOT);
+    String name = Methods.slug(text.split(":", 2)[0]);
     if (text.strip().equals(STANDARD)) {
       return new Recipe(null, null);
     }

@@ -37,7 +37,8 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger say-no --clip clip-vit-base-patch32/ --data captioned/ --out no.safetensors",
+      "  outrigger say-no --clip clip-vit-base-patch32/ --data captioned/ \\",
+      "      --out no.safetensors",
       "  outrigger zero-shot --clip clip-vit-base-patch32/ --classes cat,dog \\",
       "      --no-tower no.safetensors --out animals.safetensors",
       "",

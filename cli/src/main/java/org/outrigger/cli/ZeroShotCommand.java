@@ -31,8 +31,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Makes a classifier of a CLIP and the names of classes.",
-      "No image is needed: each name is put into several sentences, and the classifier compares",
-      "images with these. Its logits are cosines times CLIP's scale, usually 100."
+      "No image is needed: each name is put into several sentences, and the classifier compares"
+          + " images with these. Its logits are cosines times CLIP's scale, usually 100."
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -40,8 +40,8 @@ import picocli.CommandLine.Spec;
       "      --out animals.safetensors",
       "  outrigger guard fit --model animals.safetensors --data animals/ \\",
       "      --detector mcm:tau=100 --out animals.guard",
-      "  outrigger zero-shot --clip clip/ --classes names.txt --no-tower no.safetensors \\",
-      "      --out animals.safetensors",
+      "  outrigger zero-shot --clip clip/ --classes names.txt \\",
+      "      --no-tower no.safetensors --out animals.safetensors",
       "",
       "The folder holds config.json, model.safetensors and tokenizer.json as Hugging Face has them.",
       "With a --no-tower, which 'outrigger say-no' makes, the detector clipn works."

@@ -26,7 +26,6 @@ import org.outrigger.core.nn.AvgPool2d;
 import org.outrigger.core.optim.ColourJitter;
 import org.outrigger.core.optim.CropAndFlip;
 import org.outrigger.core.optim.GaussianNoise;
-import org.outrigger.core.optim.Schedule;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
@@ -100,7 +99,7 @@ public final class PalmSubclassPrototypes implements Claim {
   public String protocol() {
     return "Known: 4,000 MNIST digits of 14x14 pixels in four classes of two kinds each, {0,4}, {1,8},"
         + " {2,9}, {3,7}; a convolutional network (16, 32/2, 64/2, pooled to 256 features) learns"
-        + " them for 8 epochs (batches of 128, SGD 0.1, Nesterov momentum 0.9, decay 1e-6)"
+        + " them for 8 epochs (batches of 128, SGD 0.1, Nesterov momentum 0.9, decay 1e-4, cosine)"
         + " from images shifted by up to 2 pixels, with brightness 0.6 to 1.4 and noise 0.05. PALM:"
         + " 64 dimensions, K = 6, k = 5, momentum 0.99, two views a step. Purity: each training"
         + " image goes to its class's nearest prototype; the share of images whose kind is their"
@@ -111,10 +110,11 @@ public final class PalmSubclassPrototypes implements Claim {
 
   @Override
   public String tried() {
-    return "The pilot's learning rate of 0.1 was first taken with a cosine down to 0 and decay 1e-4:"
-        + " everything held but one of the 24 prototypes, which in seed 2 was nobody's nearest (24,"
-        + " 24, 23; purity 0.9445, far AUROC 0.9843). The pilot names no schedule, so the rate stays"
-        + " constant now, and the decay is the paper's.";
+    return "With three seeds everything holds but the count of prototypes: one of 24 is nobody's"
+        + " nearest in seed 2 (24, 24, 23; purity 0.9445, far AUROC 0.9843). The pilot, in which all"
+        + " were used, names a learning rate of 0.1 and no schedule. With a constant rate and the"
+        + " paper's decay of 1e-6 one was idle in seed 0 (23, 24, 24) and far AUROC was 0.9569, so"
+        + " the cosine and 1e-4 stay.";
   }
 
   @Override
@@ -211,8 +211,7 @@ public final class PalmSubclassPrototypes implements Claim {
                 .withEpochs(scale.pick(8, 1))
                 .withBatchSize(BATCH)
                 .withSeed(seed))
-        .optimiser(p -> new Sgd(p, new Sgd.Settings(0.1, 0.9, 0, 1e-6, true)))
-        .schedule(Schedule.constant())
+        .optimiser(p -> new Sgd(p, new Sgd.Settings(0.1, 0.9, 0, 1e-4, true)))
         .augment(
             new CropAndFlip(2, false)
                 .then(ColourJitter.ofBrightness(0.4))

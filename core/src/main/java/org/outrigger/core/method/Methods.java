@@ -85,8 +85,9 @@ public final class Methods {
    * @throws OutriggerException if there is no such method (with the nearest names) or a
    *     hyper-parameter is unknown or out of range
    */
-  public static <M extends Method> M create(Class<M> kind, String slug, Map<String, ?> changes) {
-    Class<? extends Method> type = CLASSES.get(slug.toLowerCase(Locale.ROOT));
+  public static <M extends Method> M create(Class<M> kind, String name, Map<String, ?> changes) {
+    String slug = slug(name);
+    Class<? extends Method> type = CLASSES.get(slug);
     if (type == null || !kind.isAssignableFrom(type)) {
       throw unknown(kind, slug);
     }
@@ -189,6 +190,26 @@ public final class Methods {
       made.add(create(kind, parts[0], changes));
     }
     return made;
+  }
+
+  /**
+   * The slug of the method that is meant: {@code LogitNorm} and {@code logit_norm} are {@code
+   * logit-norm}. A name of no method is given back in lower case.
+   */
+  public static String slug(String name) {
+    String lower = name.strip().toLowerCase(Locale.ROOT);
+    if (CLASSES.containsKey(lower)) {
+      return lower;
+    }
+    String letters = letters(lower);
+    return CLASSES.keySet().stream()
+        .filter(slug -> letters(slug).equals(letters))
+        .findFirst()
+        .orElse(lower);
+  }
+
+  private static String letters(String name) {
+    return name.replaceAll("[-_ ]", "");
   }
 
   /** The error for a name that is no method of that kind, with the nearest names. */
