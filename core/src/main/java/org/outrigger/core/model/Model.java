@@ -86,8 +86,18 @@ public interface Model extends AutoCloseable {
               + ", which the model "
               + name()
               + " does not offer."
-              + (work.isEmpty() ? "" : " These would work: " + String.join(", ", work) + "."));
+              + (work.isEmpty() ? "" : " These would work: " + few(work) + "."));
     }
+  }
+
+  private static String few(List<String> names) {
+    int shown = 8;
+    return names.size() <= shown + 1
+        ? String.join(", ", names)
+        : String.join(", ", names.subList(0, shown))
+            + " and "
+            + (names.size() - shown)
+            + " more, which 'outrigger inspect' lists";
   }
 
   @Override

@@ -25,6 +25,10 @@ public record Chart(String title, String note, Map<String, Object> option) {
    */
   public record Line(String name, double[] x, double[] y) {}
 
+  private static final int HEIGHT = 310;
+  private static final int BAR = 19;
+  private static final int MARGINS = 64;
+
   /** How many colours the page has before they begin again. */
   private static final int COLOURS = 8;
 
@@ -227,6 +231,14 @@ public record Chart(String title, String note, Map<String, Object> option) {
                 "data",
                 data)));
     return new Chart(title, note, option);
+  }
+
+  /** Pixels that it needs: bars have room for their names. */
+  int height() {
+    return option.get("yAxis") instanceof Map<?, ?> axis
+            && axis.get("data") instanceof List<?> names
+        ? Math.max(HEIGHT, names.size() * BAR + MARGINS)
+        : HEIGHT;
   }
 
   private static Map<String, Object> axes(String xName, String yName) {

@@ -79,7 +79,9 @@ public final class ReportPage {
     for (Chart chart : charts) {
       body.append("<figure><figcaption>")
           .append(escape(chart.title()))
-          .append("</figcaption><div class=\"chart\" role=\"img\" aria-label=\"")
+          .append("</figcaption><div class=\"chart\" style=\"height:")
+          .append(chart.height())
+          .append("px\" role=\"img\" aria-label=\"")
           .append(escape(chart.title() + ". " + chart.note()))
           .append("\" data-chart=\"")
           .append(options.size())
