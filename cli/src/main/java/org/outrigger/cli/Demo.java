@@ -56,7 +56,7 @@ final class Demo {
    * @param corrupted images for each corruption and severity
    */
   record Scale(int rows, int epochs, int unknown, int corrupted) {
-    static final Scale FULL = new Scale(8000, 10, 2000, 300);
+    static final Scale FULL = new Scale(8000, 6, 2000, 200);
     static final Scale QUICK = new Scale(800, 1, 200, 20);
   }
 
