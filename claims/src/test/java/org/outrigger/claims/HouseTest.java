@@ -71,6 +71,7 @@ class HouseTest {
             "text",
             "datasets",
             "detect",
+            "adapt",
             "calibrate",
             "evaluate",
             "guard",
