@@ -9,12 +9,19 @@ public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        AlphaBn.class,
         BatchNormAdaptation.class,
+        Cotta.class,
+        EmaBn.class,
         Episodic.class,
+        Memo.class,
+        Note.class,
         PeriodicReset.class,
         PseudoLabel.class,
+        Rotta.class,
         ShotIm.class,
         Source.class,
-        Tent.class);
+        Tent.class,
+        UnMixTns.class);
   }
 }

@@ -46,12 +46,20 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
    * to the enclosing scope.
    */
   protected Output forward(Tensor inputs) {
-    Output output = run(inputs);
+    return forward(model(), inputs);
+  }
+
+  /** As {@link #forward(Tensor)}, of a copy of the copy, such as a student. */
+  protected final Output forward(Model network, Tensor inputs) {
+    return corrected(run(network, inputs));
+  }
+
+  /** The output of a forward pass as a correction over this adapter, if there is one, wants it. */
+  protected final Output corrected(Output output) {
     return correction == null ? output : correction.apply(output);
   }
 
-  private Output run(Tensor inputs) {
-    Model now = model();
+  private Output run(Model now, Tensor inputs) {
     if (normalisation == null && onBatchStatistics()) {
       return as(now, Capabilities.HasBatchStatistics.class).forwardOnBatchStatistics(inputs);
     }

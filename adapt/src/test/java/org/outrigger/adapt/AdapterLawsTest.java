@@ -41,7 +41,19 @@ class AdapterLawsTest {
             "pseudo-label:threshold=0.3",
             "pseudo-label:threshold=0:train=head",
             "shot-im:train=features",
-            "periodic-reset:every=2/shot-im"));
+            "periodic-reset:every=2/shot-im",
+            "unmix-tns:K=1",
+            "tent/unmix-tns:K=4",
+            "tent/alpha-bn:a=0.5",
+            "cotta:ap=1:views=3:rst=0.2:steps=2",
+            "cotta:symmetric=true:optimiser=sgd/unmix-tns",
+            "note:capacity=8:interval=5:lr=0.01",
+            "note:interval=16/unmix-tns",
+            "rotta:capacity=8:interval=5:nu=0.1",
+            "rotta:interval=16/unmix-tns",
+            "memo:views=3:steps=2:flip=false",
+            "memo:views=3/unmix-tns",
+            "episodic/unmix-tns"));
   }
 
   @BeforeEach
