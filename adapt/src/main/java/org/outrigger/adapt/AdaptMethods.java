@@ -13,6 +13,7 @@ public final class AdaptMethods implements MethodProvider {
         Episodic.class,
         PeriodicReset.class,
         PseudoLabel.class,
+        SafetyNet.class,
         ShotIm.class,
         Source.class,
         Tent.class);
