@@ -19,6 +19,7 @@ public final class AdaptMethods implements MethodProvider {
         PeriodicReset.class,
         PseudoLabel.class,
         Rotta.class,
+        SafetyNet.class,
         ShotIm.class,
         Source.class,
         Tent.class,

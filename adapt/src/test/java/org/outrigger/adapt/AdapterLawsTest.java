@@ -53,7 +53,8 @@ class AdapterLawsTest {
             "rotta:interval=16/unmix-tns",
             "memo:views=3:steps=2:flip=false",
             "memo:views=3/unmix-tns",
-            "episodic/unmix-tns"));
+            "episodic/unmix-tns",
+            "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 
   @BeforeEach
