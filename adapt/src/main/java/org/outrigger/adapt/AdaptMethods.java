@@ -8,6 +8,13 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(BatchNormAdaptation.class, Source.class, Tent.class);
+    return List.of(
+        BatchNormAdaptation.class,
+        Episodic.class,
+        PeriodicReset.class,
+        PseudoLabel.class,
+        ShotIm.class,
+        Source.class,
+        Tent.class);
   }
 }

@@ -36,7 +36,12 @@ class AdapterLawsTest {
   static Stream<String> all() {
     return Stream.concat(
         Methods.cards(Adapter.class).stream().map(card -> card.slug()),
-        Stream.of("tent:optimiser=sgd:lr=0.01:steps=2"));
+        Stream.of(
+            "tent:optimiser=sgd:lr=0.01:steps=2",
+            "pseudo-label:threshold=0.3",
+            "pseudo-label:threshold=0:train=head",
+            "shot-im:train=features",
+            "periodic-reset:every=2/shot-im"));
   }
 
   @BeforeEach
