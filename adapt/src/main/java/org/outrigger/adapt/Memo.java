@@ -66,7 +66,7 @@ public final class Memo extends ModelAdapter<Memo.Settings> {
     }
   }
 
-  /** The log of the least float32, below which a mean log-probability is not let fall. */
+  /** The lowest finite float32, below which a mean log-probability is not let fall. */
   private static final double LOWEST = -Float.MAX_VALUE;
 
   private final AugMix augmentation;

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
@@ -49,7 +50,7 @@ final class TtaTeacherGolden {
       adapter.start(model, null);
       golden.expect("logits", stream(adapter, TinyNetwork.batches(golden, "x")));
       Map<String, Tensor> after = parameters(adapter.model());
-      adapter.trained().forEach(name -> golden.expect(name + "_after", after.get(name)));
+      adapter.trained().forEach(name -> golden.expect(name + "_after", get(after, name)));
     }
   }
 
@@ -74,8 +75,8 @@ final class TtaTeacherGolden {
       Map<String, Tensor> teacher = parameters(cotta.model());
       Map<String, Tensor> student = parameters(cotta.student());
       for (String name : cotta.trained()) {
-        golden.expect("teacher." + name, teacher.get(name));
-        golden.expect("student." + name, student.get(name));
+        golden.expect("teacher." + name, get(teacher, name));
+        golden.expect("student." + name, get(student, name));
       }
     }
   }
@@ -93,6 +94,10 @@ final class TtaTeacherGolden {
 
   private static Map<String, Tensor> parameters(Model model) {
     return model.as(Differentiable.class).orElseThrow().parameters();
+  }
+
+  private static Tensor get(Map<String, Tensor> parameters, String name) {
+    return Objects.requireNonNull(parameters.get(name), name);
   }
 
   private static Tensor stream(Adapter adapter, List<Tensor> batches) {
