@@ -86,9 +86,7 @@ final class TtaTeacherGolden {
     settings.put(
         "optimiser", golden.params().path("optimizer").asString("adam").toUpperCase(Locale.ROOT));
     settings.put("lr", golden.param("lr"));
-    if (golden.params().path("momentum").isNumber()) {
-      settings.put("momentum", golden.param("momentum"));
-    }
+    settings.put("momentum", golden.params().path("momentum").asDouble(0));
     return settings;
   }
 
