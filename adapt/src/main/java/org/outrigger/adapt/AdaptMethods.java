@@ -10,9 +10,16 @@ public final class AdaptMethods implements MethodProvider {
   public List<Class<? extends Method>> methods() {
     return List.of(
         BatchNormAdaptation.class,
+        Cafa.class,
+        Delta.class,
+        DeltaTbr.class,
+        Eata.class,
         Episodic.class,
+        OpenSetTta.class,
         PeriodicReset.class,
         PseudoLabel.class,
+        Roid.class,
+        Sar.class,
         ShotIm.class,
         Source.class,
         Tent.class);
