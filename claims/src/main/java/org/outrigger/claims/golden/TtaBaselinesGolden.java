@@ -12,13 +12,9 @@ public final class TtaBaselinesGolden implements GoldenSuite {
   static {
     NOT_BUILT.put("y_alpha", "alpha-bn");
     NOT_BUILT.put("teacher_logits", "cotta");
-    NOT_BUILT.put("tbr_mean", "delta");
-    NOT_BUILT.put("shot_im", "shot-im");
     NOT_BUILT.put("avg_log_prob", "memo");
     NOT_BUILT.put("note_entropy_loss", "note");
-    NOT_BUILT.put("diversity_weight", "roid");
     NOT_BUILT.put("occupancy_after_each", "rotta");
-    NOT_BUILT.put("loss_ema", "sar");
     NOT_BUILT.put("support_labels_after", "t3a");
     NOT_BUILT.put("bn.weight_after", "tent");
   }
@@ -32,6 +28,8 @@ public final class TtaBaselinesGolden implements GoldenSuite {
   public void check(GoldenCase golden) {
     if (TtaStreamGolden.knows(golden)) {
       TtaStreamGolden.check(golden);
+    } else if (TtaEntropyGolden.knows(golden)) {
+      TtaEntropyGolden.check(golden);
     } else {
       String method =
           NOT_BUILT.entrySet().stream()
