@@ -20,6 +20,7 @@ public final class AdaptMethods implements MethodProvider {
         PseudoLabel.class,
         Roid.class,
         Sar.class,
+        SafetyNet.class,
         ShotIm.class,
         Source.class,
         Tent.class);

@@ -53,7 +53,8 @@ class AdapterLawsTest {
             "roid:correction=logits:flip=false/delta-tbr",
             "roid:consistency=false:correction=none",
             "delta:loss=pseudo_label:entropyWeight=true/delta-tbr:prior=0.5",
-            "delta:loss=generalised"));
+            "delta:loss=generalised",
+            "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 
   @BeforeEach
