@@ -1,5 +1,6 @@
 package org.outrigger.adapt;
 
+import java.util.Locale;
 import java.util.Objects;
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
@@ -259,7 +260,7 @@ public final class Cafa extends GradientAdapter<Cafa.Settings> {
       LOG.warn(
           "The source covariances of CAFA are ill-conditioned (condition number {}): raise eps, use"
               + " covariance=tied, or give more source data.",
-          String.format("%.1e", worst));
+          String.format(Locale.ROOT, "%.1e", worst));
     } else {
       LOG.debug("Condition number of the source covariances: {}", worst);
     }

@@ -3,6 +3,7 @@ package org.outrigger.adapt;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -183,7 +184,7 @@ public final class Eata extends GradientAdapter<Eata.Settings> {
               + " somewhat more than {}.",
           settings().eps(),
           classes,
-          String.format("%.3f", 1 / Math.sqrt(classes)));
+          String.format(Locale.ROOT, "%.3f", 1 / Math.sqrt(classes)));
     }
   }
 
