@@ -54,6 +54,18 @@ class AdapterLawsTest {
             "memo:views=3:steps=2:flip=false",
             "memo:views=3/unmix-tns",
             "episodic/unmix-tns",
+            "eata:eps=2:E0=0.9:beta=3:fisherSize=40:fisherBatch=16:normaliseFisher=true",
+            "eata:eps=2:E0=1.5:beta=0:steps=2",
+            "open-set-tta/eata:eps=2:E0=1.2/delta-tbr",
+            "open-set-tta:margin=-0.1:lambda=0/periodic-reset:every=2/tent:lr=0.1",
+            "cafa:covariance=tied:optimiser=sgd",
+            "open-set-tta/cafa",
+            "sar:E0=1.1:lr=0.1",
+            "sar:E0=1.1:resetConstant=5/delta-tbr",
+            "roid:correction=logits:flip=false/delta-tbr",
+            "roid:consistency=false:correction=none",
+            "delta:loss=pseudo_label:entropyWeight=true/delta-tbr:prior=0.5",
+            "delta:loss=generalised",
             "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 

@@ -10,10 +10,6 @@ public final class TtaBaselinesGolden implements GoldenSuite {
   private static final Map<String, String> NOT_BUILT = new LinkedHashMap<>();
 
   static {
-    NOT_BUILT.put("tbr_mean", "delta");
-    NOT_BUILT.put("shot_im", "shot-im");
-    NOT_BUILT.put("diversity_weight", "roid");
-    NOT_BUILT.put("loss_ema", "sar");
     NOT_BUILT.put("support_labels_after", "t3a");
   }
 
@@ -30,6 +26,8 @@ public final class TtaBaselinesGolden implements GoldenSuite {
       TtaNormGolden.check(golden);
     } else if (TtaTeacherGolden.knows(golden)) {
       TtaTeacherGolden.check(golden);
+    } else if (TtaEntropyGolden.knows(golden)) {
+      TtaEntropyGolden.check(golden);
     } else {
       String method =
           NOT_BUILT.entrySet().stream()
