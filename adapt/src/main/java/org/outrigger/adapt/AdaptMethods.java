@@ -9,13 +9,18 @@ public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        AdaNpc.class,
         BatchNormAdaptation.class,
         Episodic.class,
+        LabelShiftAdapter.class,
+        Lame.class,
         PeriodicReset.class,
+        PriorCorrection.class,
         PseudoLabel.class,
         SafetyNet.class,
         ShotIm.class,
         Source.class,
+        T3a.class,
         Tent.class);
   }
 }
