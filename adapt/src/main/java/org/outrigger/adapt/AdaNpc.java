@@ -122,8 +122,7 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
    * @param labels int64 [B, k]
    * @return scores [B, C], each in 1e-5 .. 1
    */
-  public static Tensor votes(
-      Tensor similarities, Tensor labels, long classes, double temperature) {
+  public static Tensor votes(Tensor similarities, Tensor labels, long classes, double temperature) {
     return Scopes.tensor(
         () -> {
           Tensor weights = torch.softmax(similarities.div(new Scalar(temperature)), 1);
@@ -145,7 +144,8 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
    */
   public static @Nullable Tensor votesWithin(
       Tensor similarities, Tensor labels, long classes, double temperature, double epsBall) {
-    double worst = Scopes.scoped(() -> similarities.amax(new long[] {1}, false).amin().item_double());
+    double worst =
+        Scopes.scoped(() -> similarities.amax(new long[] {1}, false).amin().item_double());
     if (worst <= epsBall) {
       return null;
     }
@@ -167,7 +167,9 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
    */
   public static Tensor confidence(Tensor scores, Confidence confidence) {
     return Scopes.tensor(
-        () -> (confidence == Confidence.VOTE ? scores : torch.softmax(scores, 1)).amax(new long[] {1}, false));
+        () ->
+            (confidence == Confidence.VOTE ? scores : torch.softmax(scores, 1))
+                .amax(new long[] {1}, false));
   }
 
   /**
@@ -193,8 +195,7 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
         });
   }
 
-  private static Tensor scores(
-      FeatureMemory memory, Tensor unit, long classes, Settings settings) {
+  private static Tensor scores(FeatureMemory memory, Tensor unit, long classes, Settings settings) {
     if (settings.epsBall() <= 1) {
       Tensor within =
           votesWithin(
@@ -224,10 +225,8 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
     return rows.matmul(unit.unsqueeze(2)).squeeze(2);
   }
 
-  private static void join(
-      FeatureMemory memory, Tensor unit, Tensor scores, Settings settings) {
-    Tensor sure =
-        confidence(scores, settings.confidence()).ge(new Scalar(settings.beta()));
+  private static void join(FeatureMemory memory, Tensor unit, Tensor scores, Settings settings) {
+    Tensor sure = confidence(scores, settings.confidence()).ge(new Scalar(settings.beta()));
     // A zero feature has no direction, and nothing is like it.
     Tensor chosen =
         sure.logical_and(unit.mul(unit).sum(1).gt(new Scalar(0.5))).nonzero().squeeze(1);
@@ -277,10 +276,8 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
         () -> {
           Tensor like = statistics().tensor("features");
           Map<String, Tensor> parameters = new LinkedHashMap<>();
-          parameters.put(
-              SCALE, torch.ones_like(like.select(0, 0)).requires_grad_(true));
-          parameters.put(
-              SHIFT, torch.zeros_like(like.select(0, 0)).requires_grad_(true));
+          parameters.put(SCALE, torch.ones_like(like.select(0, 0)).requires_grad_(true));
+          parameters.put(SHIFT, torch.zeros_like(like.select(0, 0)).requires_grad_(true));
           optimiser = new Adam(parameters, Adam.Settings.of(settings().lr()));
         });
   }
@@ -311,8 +308,7 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
                 true,
                 () -> {
                   Tensor votes =
-                      predict(
-                          features, whitened.mul(scale).add(shift), classes, settings());
+                      predict(features, whitened.mul(scale).add(shift), classes, settings());
                   Entropies.entropy(votes).mean().backward();
                   return votes;
                 });

@@ -142,9 +142,7 @@ public final class FeatureMemory {
 
   private Tensor all(String name) {
     Tensor known = source.tensor(name);
-    return joined() == 0
-        ? new Tensor(known)
-        : torch.cat(new TensorVector(known, used(name)), 0);
+    return joined() == 0 ? new Tensor(known) : torch.cat(new TensorVector(known, used(name)), 0);
   }
 
   private Tensor used(String name) {
@@ -183,15 +181,12 @@ public final class FeatureMemory {
                     indices = indices.narrow(1, 0, wanted);
                     if (tied.any().item_bool()) {
                       T_TensorTensor_T sorted =
-                          unit.detach()
-                              .mm(features().t())
-                              .sort(new BoolOptional(true), 1, true);
+                          unit.detach().mm(features().t()).sort(new BoolOptional(true), 1, true);
                       values = sorted.get0().narrow(1, 0, wanted);
                       indices = sorted.get1().narrow(1, 0, wanted);
                     }
                   }
-                  Tensor labels =
-                      labels().index_select(0, indices.flatten()).view(indices.shape());
+                  Tensor labels = labels().index_select(0, indices.flatten()).view(indices.shape());
                   return new Neighbours(
                       Scopes.keep(new Tensor(values)),
                       Scopes.keep(labels),
@@ -208,11 +203,7 @@ public final class FeatureMemory {
         NearestNeighbours.byProduct(unit, used(FEATURES), (int) Math.min(k, joined()));
     Tensor values = torch.cat(new TensorVector(among.values(), later.values()), 1);
     Tensor indices =
-        torch.cat(
-            new TensorVector(
-                among.indices(),
-                later.indices().add(new Scalar(known()))),
-            1);
+        torch.cat(new TensorVector(among.indices(), later.indices().add(new Scalar(known()))), 1);
     T_TensorTensor_T top = values.topk(k);
     return new NearestNeighbours.Found(top.get0(), indices.gather(1, top.get1()));
   }

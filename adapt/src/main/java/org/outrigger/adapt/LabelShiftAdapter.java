@@ -28,8 +28,8 @@ import org.outrigger.core.torch.Shapes;
  * imbalanced. A {@linkplain LabelShiftNetwork small network} that was trained on the source turns
  * the degree of imbalance of an estimated mix, {@code s(pi) = m . (pi - u)} with s = 1 for the
  * source and 0 for the uniform mix u, into changes of the last layer. The estimate follows the mean
- * prediction of each batch, {@code pi <- (1 - alpha) pi + alpha q}, and the logits of the batch
- * are computed with the new one; the adapter below learns from these logits.
+ * prediction of each batch, {@code pi <- (1 - alpha) pi + alpha q}, and the logits of the batch are
+ * computed with the new one; the adapter below learns from these logits.
  *
  * <p>One number cannot say every shift: s is what a mix has in the direction of the source's
  * imbalance. Where any class may become frequent, use {@link PriorCorrection} as well or instead.
@@ -248,13 +248,10 @@ public final class LabelShiftAdapter extends Decorator<LabelShiftAdapter.Setting
     long classes = head.weight().size(0);
     long width = features.size(1);
     int hidden =
-        settings().hidden() > 0
-            ? settings().hidden()
-            : width >= WIDE ? WIDE_HIDDEN : NARROW_HIDDEN;
+        settings().hidden() > 0 ? settings().hidden() : width >= WIDE ? WIDE_HIDDEN : NARROW_HIDDEN;
     int rank = classes * width > settings().lowRankAbove() ? settings().rank() : 0;
     try (Rng rng = Rng.named(settings().seed(), "label-shift-adapter")) {
-      LabelShiftNetwork made =
-          LabelShiftNetwork.identity(classes, width, hidden, rank, rng);
+      LabelShiftNetwork made = LabelShiftNetwork.identity(classes, width, hidden, rank, rng);
       made.train(
           features,
           labels,
@@ -306,6 +303,26 @@ public final class LabelShiftAdapter extends Decorator<LabelShiftAdapter.Setting
     return memory().tensor(MIX);
   }
 
+  /**
+   * Replaces the estimate by what is known of the stream, to which later batches are added as ever.
+   * With {@code alpha = 0} it stays until a reset.
+   *
+   * @param mix of C classes, not below 0, which sums to one
+   */
+  public void believe(Tensor mix) {
+    Shapes.check().size("C", mix().size(0), "the model").tensor("The class mix", mix, "C");
+    Shapes.finite("The class mix", mix);
+    Scopes.run(
+        () -> {
+          Tensor shares = mix.to(ScalarType.Double);
+          if (shares.amin().item_double() < 0 || Math.abs(shares.sum().item_double() - 1) > 1e-4) {
+            throw new OutriggerException(
+                "A class mix has shares of 0 or more that sum to one: divide counts by their sum.");
+          }
+          hold(shares);
+        });
+  }
+
   /** The output with logits for the mix as it is after this batch; gradients flow through it. */
   private Output corrected(Output output) {
     if (network == null) {
@@ -349,8 +366,12 @@ public final class LabelShiftAdapter extends Decorator<LabelShiftAdapter.Setting
 
   /** Moves the estimate; a class never gets less than a trace, or it could not come back. */
   private void follow(Tensor mean) {
-    Tensor moved = track(mix(), mean, settings().alpha()).clamp_min(new Scalar(LEAST_SHARE));
-    memory().put(MIX, moved.div(moved.sum()));
+    hold(track(mix(), mean, settings().alpha()));
+  }
+
+  private void hold(Tensor mix) {
+    Tensor raised = mix.clamp_min(new Scalar(LEAST_SHARE));
+    memory().put(MIX, raised.div(raised.sum()));
   }
 
   @Override

@@ -7,7 +7,6 @@ import java.util.Objects;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.core.model.LinearHead;
 import org.outrigger.core.nn.Init;
@@ -37,9 +36,7 @@ public record LabelShiftNetwork(Tensor a1, Tensor c1, Tensor a2, Tensor c2, int 
    * @param bias db, [C]
    */
   public record Change(Tensor gamma, Tensor beta, Tensor weight, Tensor bias) {
-    /**
-     * The changed head's logits [N, C] of features [N, D]; gradients flow through the features.
-     */
+    /** The changed head's logits [N, C] of features [N, D]; gradients flow through the features. */
     public Tensor apply(Tensor features, LinearHead head) {
       return Scopes.tensor(
           () ->
@@ -91,8 +88,7 @@ public record LabelShiftNetwork(Tensor a1, Tensor c1, Tensor a2, Tensor c2, int 
    * @param width D
    */
   public Change change(Tensor degree, long classes, long width) {
-    Tensor hidden =
-        torch.relu(a1.squeeze(1).mul(degree.to(a1.scalar_type())).add(c1)).unsqueeze(1);
+    Tensor hidden = torch.relu(a1.squeeze(1).mul(degree.to(a1.scalar_type())).add(c1)).unsqueeze(1);
     Tensor o = a2.mm(hidden).squeeze(1).add(c2);
     Tensor gamma = o.narrow(0, 0, width).add(new Scalar(1.0));
     Tensor beta = o.narrow(0, width, width);
@@ -125,10 +121,7 @@ public record LabelShiftNetwork(Tensor a1, Tensor c1, Tensor a2, Tensor c2, int 
   }
 
   private static Tensor adjustment(Tensor prior, Tensor mix, double tau) {
-    return prior
-        .log()
-        .sub(LabelShiftAdapter.withoutZeros(mix).log())
-        .mul(new Scalar(tau));
+    return prior.log().sub(LabelShiftAdapter.withoutZeros(mix).log()).mul(new Scalar(tau));
   }
 
   /**

@@ -107,10 +107,10 @@ public final class Lame extends Decorator<Lame.Settings> {
     return Scopes.scoped(
         () -> {
           Tensor p = probabilities.to(ScalarType.Double);
-          if (p.size(0) == 1) {
-            return kept(new Assignment(p.add(new Scalar(FLOOR)).log(), List.of()));
-          }
-          Tensor kernel = affinity(unit(features), settings.affinity(), settings.knn());
+          Tensor kernel =
+              p.size(0) == 1
+                  ? p.new_zeros(1, 1) // A row alone has no neighbour, and is not its own.
+                  : affinity(unit(features), settings.affinity(), settings.knn());
           if (settings.forceSymmetry()) {
             kernel = symmetric(kernel);
           }

@@ -93,8 +93,7 @@ public final class NeighbourVoting implements StepObjective, Stateful, AutoClose
    * @param dimension the number of features D
    * @param classes C
    */
-  public static NeighbourVoting create(
-      long dimension, long classes, Settings settings, long seed) {
+  public static NeighbourVoting create(long dimension, long classes, Settings settings, long seed) {
     return Scopes.scoped(
         () -> {
           try (Rng rng = Rng.named(seed, "neighbour queue")) {
@@ -115,9 +114,7 @@ public final class NeighbourVoting implements StepObjective, Stateful, AutoClose
    * @return scores [N, C], each in 1e-5 .. 1
    */
   public Tensor scores(Tensor batch) {
-    Shapes.check()
-        .size("D", features.size(1), "the queue")
-        .tensor("The features", batch, "N", "D");
+    Shapes.check().size("D", features.size(1), "the queue").tensor("The features", batch, "N", "D");
     return Scopes.tensor(
         () -> {
           Tensor similarities = torch.normalize(batch).mm(features.t());
@@ -130,8 +127,7 @@ public final class NeighbourVoting implements StepObjective, Stateful, AutoClose
   /** The temperature of the present step. */
   public double temperature() {
     double share = Math.min(1, steps / (double) settings.annealing());
-    return settings.temperature()
-        + share * (settings.finalTemperature() - settings.temperature());
+    return settings.temperature() + share * (settings.finalTemperature() - settings.temperature());
   }
 
   /** The mean of {@code -log score_y} over the rows that have a class; 0 if none has. */

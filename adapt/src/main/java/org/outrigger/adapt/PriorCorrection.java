@@ -72,9 +72,7 @@ public final class PriorCorrection extends Decorator<PriorCorrection.Settings> {
         () -> {
           long classes = prior.size(0);
           Tensor s = prior.amax().reciprocal().mul(new Scalar(Math.max(1.0 / rows, 1.0 / classes)));
-          return prior
-              .add(s)
-              .div(s.mul(new Scalar((double) classes)).add(new Scalar(1.0)));
+          return prior.add(s).div(s.mul(new Scalar((double) classes)).add(new Scalar(1.0)));
         });
   }
 
@@ -86,18 +84,13 @@ public final class PriorCorrection extends Decorator<PriorCorrection.Settings> {
    * @return [N, C]; in the paper's form their softmax is the corrected probabilities
    */
   public static Tensor correct(Tensor logits, Tensor prior, Form form) {
-    return Scopes.tensor(
-        () -> form == Form.PAPER ? logits.add(prior.log()) : logits.mul(prior));
+    return Scopes.tensor(() -> form == Form.PAPER ? logits.add(prior.log()) : logits.mul(prior));
   }
 
   /** Logits [N, C] with the class mix of their own batch put in. */
   public static Tensor correct(Tensor logits, Form form) {
     return Scopes.tensor(
-        () ->
-            correct(
-                logits,
-                smoothed(torch.softmax(logits, 1).mean(0), logits.size(0)),
-                form));
+        () -> correct(logits, smoothed(torch.softmax(logits, 1).mean(0), logits.size(0)), form));
   }
 
   @Override

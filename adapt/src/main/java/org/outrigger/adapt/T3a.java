@@ -169,8 +169,7 @@ public final class T3a extends Decorator<T3a.Settings> {
     memory().put(FEATURES, supports.features());
     memory().put(LABELS, supports.labels());
     memory().put(ENTROPIES, supports.entropies());
-    return new Output(
-        scores(output.features(), supports.prototypes(classes)), output.features());
+    return new Output(scores(output.features(), supports.prototypes(classes)), output.features());
   }
 
   @Override

@@ -98,8 +98,7 @@ class AdaNpcTest {
       Tensor queries = torch.normalize(rng.normal(ScalarType.Double, 9, 3));
       Neighbours found = memory.nearest(queries, 6);
       Tensor all = queries.mm(memory.features().t());
-      assertThat(Tensors.longs(found.labels()))
-          .containsExactly(Tensors.longs(all.topk(6).get1()));
+      assertThat(Tensors.longs(found.labels())).containsExactly(Tensors.longs(all.topk(6).get1()));
       assertThat(Tensors.longs(found.indices())).containsExactly(Tensors.longs(found.labels()));
     }
   }
@@ -145,8 +144,7 @@ class AdaNpcTest {
   void moreNeighboursThanRowsAreAllRows() {
     FeatureMemory memory = memory(new double[][] {{1, 0}, {0, 1}}, new long[] {0, 1}, 0);
     Tensor votes =
-        AdaNpc.predict(
-            memory, Tensors.of(new double[][] {{1, 1}}), 2, AdaNpc.Settings.defaults());
+        AdaNpc.predict(memory, Tensors.of(new double[][] {{1, 1}}), 2, AdaNpc.Settings.defaults());
     assertThat(Tensors.doubles(votes))
         .containsExactly(new double[] {.5 + 1e-5, .5 + 1e-5}, within(1e-12));
   }
@@ -218,7 +216,8 @@ class AdaNpcTest {
       assertThatThrownBy(() -> method.start(model, null)).hasMessageContaining("give source data");
       Tensor inputs = SmallWorld.stream(1, 6).get(0);
       try (TensorDataset wrong = TensorDataset.of(inputs, Tensors.labels(0, 1, 2, 3, 4, 0));
-          TensorDataset unknown = TensorDataset.of(inputs, Tensors.labels(-1, -1, -1, -1, -1, -1))) {
+          TensorDataset unknown =
+              TensorDataset.of(inputs, Tensors.labels(-1, -1, -1, -1, -1, -1))) {
         assertThatThrownBy(() -> method.start(model, wrong)).hasMessageContaining("0 to 3");
         assertThatThrownBy(() -> method.start(model, unknown))
             .isInstanceOf(OutriggerException.class);
@@ -285,8 +284,7 @@ class AdaNpcTest {
       assertThat(two.features().equal(one.features())).isTrue();
       assertThat(Tensors.doubles(two.scores(rows)))
           .containsExactly(Tensors.doubles(one.scores(rows)));
-      assertThatThrownBy(() -> one.scores(rng.normal(2, 4)))
-          .isInstanceOf(OutriggerException.class);
+      assertThatThrownBy(() -> one.scores(rng.normal(2, 4))).isInstanceOf(OutriggerException.class);
     }
   }
 }

@@ -115,8 +115,7 @@ class LabelShiftAdapterTest {
     try (Rng rng = new Rng(5)) {
       Tensor labels = rng.uniform(4000).gt(new Scalar(0.9)).to(ScalarType.Long);
       Tensor features =
-          rng.normal(4000, 1)
-              .add(labels.unsqueeze(1).mul(new Scalar(2.0)).sub(new Scalar(1.0)));
+          rng.normal(4000, 1).add(labels.unsqueeze(1).mul(new Scalar(2.0)).sub(new Scalar(1.0)));
       LinearHead head =
           new LinearHead(
               Tensors.of(new float[] {-1, 1}, 2, 1),
@@ -142,11 +141,8 @@ class LabelShiftAdapterTest {
       Tensor[] mixes = {prior, uniform, LabelShiftAdapter.reversed(prior)};
       for (int i = 0; i < 3; i++) {
         Tensor logits =
-            network
-                .change(LabelShiftAdapter.degree(direction, mixes[i]), 2, 1)
-                .apply(middle, head);
-        double odds =
-            logits.select(1, 1).sub(logits.select(1, 0)).item_double();
+            network.change(LabelShiftAdapter.degree(direction, mixes[i]), 2, 1).apply(middle, head);
+        double odds = logits.select(1, 1).sub(logits.select(1, 0)).item_double();
         assertThat(odds).as("mix " + i).isCloseTo(expected[i], within(0.35));
       }
     }
@@ -230,6 +226,24 @@ class LabelShiftAdapterTest {
               .toList();
       assertThat(logits.get(1)).containsExactly(logits.get(0));
       assertThat(logits.get(2)).isNotEqualTo(logits.get(0));
+    }
+  }
+
+  @Test
+  void aKnownMixIsBelieved() {
+    try (NeuralModel model = SmallWorld.model();
+        TensorDataset data = SmallWorld.source(model);
+        LabelShiftAdapter adapter =
+            (LabelShiftAdapter) Adapters.parse("label-shift-adapter:alpha=0")) {
+      adapter.start(model, data);
+      adapter.believe(mix(.7, .1, .2, 0));
+      adapter.adapt(SmallWorld.stream(1, 4).get(0)).close();
+      assertThat(Tensors.doubles(adapter.mix()))
+          .containsExactly(new double[] {.7, .1, .2, 0}, within(2e-4));
+      assertThatThrownBy(() -> adapter.believe(mix(.7, .1, .2, .1)))
+          .isInstanceOf(OutriggerException.class)
+          .hasMessageContaining("sum to one");
+      assertThatThrownBy(() -> adapter.believe(mix(.5, .5))).isInstanceOf(OutriggerException.class);
     }
   }
 }

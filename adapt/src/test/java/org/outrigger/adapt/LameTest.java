@@ -114,8 +114,7 @@ class LameTest {
     Tensor f = Tensors.of(new double[][] {{1, 0}, {1, .01}, {1, .02}, {0, 1}, {.01, 1}});
     Tensor p = Tensors.of(new double[][] {{.9, .1}, {.9, .1}, {.4, .6}, {.1, .9}, {.1, .9}});
     Tensor y = Lame.assign(p, f, settings(Affinity.KNN, 1)).logAssignments();
-    assertThat(Tensors.longs(y.argmax(new LongOptional(1), false)))
-        .containsExactly(0, 0, 0, 1, 1);
+    assertThat(Tensors.longs(y.argmax(new LongOptional(1), false))).containsExactly(0, 0, 0, 1, 1);
   }
 
   @Test
@@ -162,8 +161,7 @@ class LameTest {
   void whatIsNoDistributionIsRefused() {
     Tensor f = Tensors.of(new double[][] {{1, 0}, {0, 1}});
     Lame.Settings settings = Lame.Settings.defaults();
-    assertThatThrownBy(
-            () -> Lame.assign(Tensors.of(new double[][] {{3, -1}, {0, 1}}), f, settings))
+    assertThatThrownBy(() -> Lame.assign(Tensors.of(new double[][] {{3, -1}, {0, 1}}), f, settings))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("softmax of logits");
     assertThatThrownBy(

@@ -53,8 +53,7 @@ class T3aTest {
 
   @Test
   void aPrototypeIsTheDirectionOfTheSumOfUnitSupports() {
-    Supports all =
-        supports(new double[] {3, 0, 0, 5}, new long[] {1, 1}, new double[] {.1, .2});
+    Supports all = supports(new double[] {3, 0, 0, 5}, new long[] {1, 1}, new double[] {.1, .2});
     Tensor prototypes = all.prototypes(2);
     double half = Math.sqrt(.5);
     assertThat(Tensors.doubles(prototypes))
@@ -65,8 +64,7 @@ class T3aTest {
   void theClassifierItselfIsTheStart() {
     try (Rng rng = new Rng(5)) {
       LinearHead head =
-          new LinearHead(
-              rng.normal(ScalarType.Double, 3, 4), rng.normal(ScalarType.Double, 3));
+          new LinearHead(rng.normal(ScalarType.Double, 3, 4), rng.normal(ScalarType.Double, 3));
       Supports start = Supports.of(head);
       assertThat(start.labels().size(0)).isEqualTo(3);
       assertThat(Arrays.stream(Tensors.doubles(start.entropies())))

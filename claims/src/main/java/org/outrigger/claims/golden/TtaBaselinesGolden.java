@@ -19,7 +19,6 @@ public final class TtaBaselinesGolden implements GoldenSuite {
     NOT_BUILT.put("diversity_weight", "roid");
     NOT_BUILT.put("occupancy_after_each", "rotta");
     NOT_BUILT.put("loss_ema", "sar");
-    NOT_BUILT.put("support_labels_after", "t3a");
     NOT_BUILT.put("bn.weight_after", "tent");
   }
 
@@ -32,6 +31,8 @@ public final class TtaBaselinesGolden implements GoldenSuite {
   public void check(GoldenCase golden) {
     if (TtaStreamGolden.knows(golden)) {
       TtaStreamGolden.check(golden);
+    } else if (TtaT3aGolden.knows(golden)) {
+      TtaT3aGolden.check(golden);
     } else {
       String method =
           NOT_BUILT.entrySet().stream()
