@@ -9,6 +9,7 @@ public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        AdaNpc.class,
         AlphaBn.class,
         BatchNormAdaptation.class,
         Cafa.class,
@@ -18,10 +19,13 @@ public final class AdaptMethods implements MethodProvider {
         Eata.class,
         EmaBn.class,
         Episodic.class,
+        LabelShiftAdapter.class,
+        Lame.class,
         Memo.class,
         Note.class,
         OpenSetTta.class,
         PeriodicReset.class,
+        PriorCorrection.class,
         PseudoLabel.class,
         Roid.class,
         Rotta.class,
@@ -31,5 +35,7 @@ public final class AdaptMethods implements MethodProvider {
         Source.class,
         Tent.class,
         UnMixTns.class);
+        T3a.class,
+        Tent.class);
   }
 }

@@ -66,6 +66,17 @@ class AdapterLawsTest {
             "roid:consistency=false:correction=none",
             "delta:loss=pseudo_label:entropyWeight=true/delta-tbr:prior=0.5",
             "delta:loss=generalised",
+            "lame:affinity=rbf/tent",
+            "lame:affinity=linear:forceSymmetry=true:boundLambda=0.5/bn-adapt",
+            "adanpc:k=3:capacity=20:confidence=vote:beta=0.5",
+            "adanpc:epsBall=0.2:capacity=7/tent",
+            "adanpc:graphAbove=10",
+            "adanpc:gamma=2",
+            "t3a:filterK=2/tent",
+            "t3a:filterK=-1",
+            "prior-correction:form=code/lame",
+            "label-shift-adapter/tent:steps=2",
+            "label-shift-adapter:hidden=5:lowRankAbove=4:rank=2:start=source/lame",
             "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 

@@ -4,8 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
-import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.adapt.AlphaBatchNorm;
 import org.outrigger.adapt.Cstu;
@@ -74,7 +72,7 @@ final class TtaNormGolden {
     for (long t = 0; t < batches.size(0); t++) {
       outputs.add(layer.apply(batches.select(0, t)));
     }
-    return torch.stack(new TensorVector(outputs.toArray(new Tensor[0])), 0);
+    return StreamGolden.stack(outputs);
   }
 
   private static void note(GoldenCase golden) {

@@ -3,11 +3,9 @@ package org.outrigger.claims.golden;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Cotta;
@@ -42,7 +40,6 @@ final class TtaTeacherGolden {
 
   private static void tent(GoldenCase golden) {
     Map<String, Object> settings = descent(golden);
-    settings.put("steps", (int) golden.param("steps"));
     boolean episodic = golden.params().path("episodic").asBoolean();
     Tent tent = Methods.create(Tent.class, "tent", settings);
     try (NeuralModel model = TinyNetwork.of(golden);
@@ -81,12 +78,10 @@ final class TtaTeacherGolden {
     }
   }
 
+  /** What the case gives; without a momentum there is none. */
   private static Map<String, Object> descent(GoldenCase golden) {
-    Map<String, Object> settings = new LinkedHashMap<>();
-    settings.put(
-        "optimiser", golden.params().path("optimizer").asString("adam").toUpperCase(Locale.ROOT));
-    settings.put("lr", golden.param("lr"));
-    settings.put("momentum", golden.params().path("momentum").asDouble(0));
+    Map<String, Object> settings = StreamGolden.descent(golden);
+    settings.putIfAbsent("momentum", 0.0);
     return settings;
   }
 
@@ -104,6 +99,6 @@ final class TtaTeacherGolden {
       Output output = adapter.adapt(batch);
       logits.add(output.logits());
     }
-    return torch.stack(new TensorVector(logits.toArray(new Tensor[0])), 0);
+    return StreamGolden.stack(logits);
   }
 }

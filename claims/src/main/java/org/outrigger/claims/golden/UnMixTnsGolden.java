@@ -3,7 +3,6 @@ package org.outrigger.claims.golden;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.adapt.UnMixNorm;
 import org.outrigger.adapt.UnMixTns;
@@ -45,7 +44,7 @@ public final class UnMixTnsGolden implements GoldenSuite {
         outputs.add(Scopes.grad(true, () -> layer.forward(batch)));
       }
       Tensor y = outputs.get(outputs.size() - 1);
-      golden.expect("y", torch.stack(new TensorVector(outputs.toArray(new Tensor[0])), 0));
+      golden.expect("y", StreamGolden.stack(outputs));
       golden.expect("means_after", layer.tensor(UnMixNorm.MEANS));
       golden.expect("vars_after", layer.tensor(UnMixNorm.VARIANCES));
       List<String> names = new ArrayList<>(List.of("grad_x_last"));
