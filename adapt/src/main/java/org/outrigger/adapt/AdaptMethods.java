@@ -33,9 +33,8 @@ public final class AdaptMethods implements MethodProvider {
         Sar.class,
         ShotIm.class,
         Source.class,
+        T3a.class,
         Tent.class,
         UnMixTns.class);
-        T3a.class,
-        Tent.class);
   }
 }
