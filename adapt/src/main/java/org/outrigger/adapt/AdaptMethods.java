@@ -9,13 +9,32 @@ public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        AdaNpc.class,
+        AlphaBn.class,
         BatchNormAdaptation.class,
+        Cafa.class,
+        Cotta.class,
+        Delta.class,
+        DeltaTbr.class,
+        Eata.class,
+        EmaBn.class,
         Episodic.class,
+        LabelShiftAdapter.class,
+        Lame.class,
+        Memo.class,
+        Note.class,
+        OpenSetTta.class,
         PeriodicReset.class,
+        PriorCorrection.class,
         PseudoLabel.class,
+        Roid.class,
+        Rotta.class,
         SafetyNet.class,
+        Sar.class,
         ShotIm.class,
         Source.class,
-        Tent.class);
+        T3a.class,
+        Tent.class,
+        UnMixTns.class);
   }
 }
