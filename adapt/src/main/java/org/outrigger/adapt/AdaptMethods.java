@@ -1,6 +1,8 @@
 package org.outrigger.adapt;
 
 import java.util.List;
+import org.outrigger.adapt.edge.Cema;
+import org.outrigger.adapt.edge.UVpa;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
 
@@ -8,6 +10,8 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of();
+    return List.of(
+        Cema.class,
+        UVpa.class);
   }
 }

@@ -1,0 +1,270 @@
+package org.outrigger.adapt.edge;
+
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.State;
+import org.outrigger.core.model.Model;
+import org.outrigger.core.model.NeuralModel;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.optim.Sgd;
+import org.outrigger.core.torch.Rng;
+import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Shapes;
+
+/**
+ * The side of {@link Cema} that learns: the teacher adapts itself to what was uploaded, and teaches
+ * a copy of the device's model, whose normalisation parameters are sent back.
+ */
+public final class CemaCloud implements CloudSession {
+  private static final String TYPE = "edge/cema-cloud";
+  private static final double MOMENTUM = 0.9;
+
+  /** Batches of a device after each of which it gets what is new, whatever K is. */
+  private static final long FIRST_BATCHES = 10;
+
+  private final Cema.Settings settings;
+  private final RenormalisedCopy student;
+  private final Sgd studentOptimiser;
+  private final @Nullable RenormalisedCopy teacher;
+  private final @Nullable Sgd teacherOptimiser;
+  private final Model teacherModel;
+  private final SampleRing queue;
+  private final SampleRing replay;
+  private final double entropyMax;
+  private Rng rng;
+  private long batch;
+  private long version;
+  private long sent;
+  private long updates;
+  private long backward;
+
+  /**
+   * @param device the device's model; is copied
+   * @param teacher is copied and adapts if it is a network of layers that normalise; any other is
+   *     borrowed and stays as it is
+   * @throws OutriggerException if the two have different numbers of classes
+   */
+  public CemaCloud(Cema.Settings settings, Model device, Model teacher) {
+    if (device.classes() != teacher.classes()) {
+      throw new OutriggerException(
+          "The teacher "
+              + teacher.name()
+              + " has "
+              + teacher.classes()
+              + " classes, but the device's model has "
+              + device.classes()
+              + ": give models of the same classes.");
+    }
+    this.settings = settings;
+    entropyMax = settings.entHighMargin() * Math.log(device.classes());
+    student = new RenormalisedCopy(device);
+    studentOptimiser = sgd(student, settings.deviceRate());
+    boolean adapts =
+        teacher instanceof NeuralModel network && !RenormalisedCopy.affineNames(network).isEmpty();
+    this.teacher = adapts ? new RenormalisedCopy(teacher) : null;
+    teacherOptimiser =
+        this.teacher == null ? null : sgd(this.teacher, settings.cloudRate());
+    teacherModel = teacher;
+    // At most so many rows wait: a device that sends faster than the cloud learns loses the oldest.
+    queue = new SampleRing(Math.max(settings.replay(), settings.cloudBatch()));
+    replay = new SampleRing(settings.replay());
+    rng = Rng.named(settings.seed(), "cema replay");
+  }
+
+  private static Sgd sgd(RenormalisedCopy copy, double rate) {
+    return new Sgd(copy.affine(), new Sgd.Settings(rate, MOMENTUM, 0, 0, false));
+  }
+
+  /** The digest that a device's model must have. */
+  String digest() {
+    return student.digest();
+  }
+
+  @Override
+  public Message answer(Message upload) {
+    upload.expect(Message.Kind.UPLOAD);
+    Tensor rows = upload.tensors().get("samples");
+    if (rows != null) {
+      check(rows);
+    }
+    batch++;
+    boolean stepped = false;
+    if (rows != null) {
+      queue.add(rows);
+      replay.add(rows);
+      while (queue.size() >= settings.cloudBatch()) {
+        learn();
+        stepped = true;
+      }
+    }
+    if (!stepped && replay.size() > settings.replayStart()) {
+      Scopes.run(() -> distil(replay.sample(4L * settings.cloudBatch(), rng)));
+    }
+    long next = batch + 1;
+    boolean due = next <= FIRST_BATCHES || next % settings.refresh() == 0;
+    return due && version > sent ? update() : Message.of(Message.Kind.IDLE, Map.of());
+  }
+
+  private void check(Tensor rows) {
+    Shapes.notEmpty("The upload", rows);
+    Shapes.finite("The upload", rows);
+    try (PointerScope scope = new PointerScope();
+        Output probe = student.model().predict(rows)) {
+      Shapes.finite("What the device's model says of the upload", probe.logits());
+    }
+  }
+
+  /** One batch of the queue: the teacher adapts, then the student learns of it. */
+  private void learn() {
+    Scopes.run(
+        () -> {
+          Tensor rows = queue.pop(settings.cloudBatch());
+          RenormalisedCopy adapting = teacher;
+          Sgd optimiser = teacherOptimiser;
+          if (adapting != null && optimiser != null) {
+            optimiser.clearGradients();
+            Tensor logits = adapting.logits(rows, true);
+            step(SelectiveDistillation.teacherLoss(logits, entropyMax), optimiser, rows.size(0));
+          }
+          boolean more = replay.size() >= settings.replayStart();
+          distil(
+              more
+                  ? torch.cat(
+                      new TensorVector(rows, replay.sample(3L * settings.cloudBatch(), rng)), 0)
+                  : rows);
+        });
+  }
+
+  private void distil(Tensor rows) {
+    RenormalisedCopy adapted = teacher;
+    Model says = adapted == null ? teacherModel : adapted.model();
+    Tensor target = says.predict(rows).logits();
+    Shapes.finite("What the teacher says of the uploaded rows", target);
+    studentOptimiser.clearGradients();
+    Tensor loss =
+        SelectiveDistillation.studentLoss(
+            student.logits(rows, true),
+            target,
+            settings.alpha(),
+            settings.beta(),
+            settings.gamma(),
+            settings.temperature(),
+            entropyMax);
+    step(loss, studentOptimiser, rows.size(0));
+    version++;
+  }
+
+  private void step(Tensor loss, Sgd optimiser, long rows) {
+    loss.backward();
+    optimiser.step();
+    optimiser.clearGradients();
+    updates++;
+    backward += rows;
+  }
+
+  private Message update() {
+    sent = version;
+    return new Message(Message.Kind.UPDATE, Map.of("version", version), student.shipped());
+  }
+
+  @Override
+  public Message latest(long held) {
+    return version > held ? update() : Message.of(Message.Kind.IDLE, Map.of());
+  }
+
+  @Override
+  public long updates() {
+    return updates;
+  }
+
+  @Override
+  public long backward() {
+    return backward;
+  }
+
+  @Override
+  public void reset() {
+    student.reset();
+    studentOptimiser.reset();
+    if (teacher != null && teacherOptimiser != null) {
+      teacher.reset();
+      teacherOptimiser.reset();
+    }
+    queue.clear();
+    replay.clear();
+    rng.close();
+    rng = Rng.named(settings.seed(), "cema replay");
+    batch = 0;
+    version = 0;
+    sent = 0;
+    updates = 0;
+    backward = 0;
+  }
+
+  @Override
+  public State state() {
+    NestedState state =
+        new NestedState()
+            .value("batch", batch)
+            .value("version", version)
+            .value("sent", sent)
+            .value("updates", updates)
+            .value("backward", backward)
+            .part("student", student)
+            .part("studentOptimiser", studentOptimiser)
+            .part("queue", queue)
+            .part("replay", replay)
+            .tensor("random", rng.state());
+    if (teacher != null && teacherOptimiser != null) {
+      state.part("teacher", teacher).part("teacherOptimiser", teacherOptimiser);
+    }
+    return state.of(TYPE);
+  }
+
+  @Override
+  public void restore(State state) {
+    NestedState.allOrNothing(state(), state.expect(TYPE, 1), this::apply);
+  }
+
+  private void apply(State state) {
+    long newBatch = NestedState.count(state, "batch");
+    long newVersion = NestedState.count(state, "version");
+    long newSent = NestedState.count(state, "sent");
+    long newUpdates = NestedState.count(state, "updates");
+    long newBackward = NestedState.count(state, "backward");
+    NestedState.restore(state, "student", student);
+    NestedState.restore(state, "studentOptimiser", studentOptimiser);
+    NestedState.restore(state, "queue", queue);
+    NestedState.restore(state, "replay", replay);
+    if (teacher != null && teacherOptimiser != null) {
+      NestedState.restore(state, "teacher", teacher);
+      NestedState.restore(state, "teacherOptimiser", teacherOptimiser);
+    }
+    rng.state(state.tensor("random"));
+    batch = newBatch;
+    version = newVersion;
+    sent = newSent;
+    updates = newUpdates;
+    backward = newBackward;
+  }
+
+  @Override
+  public void close() {
+    studentOptimiser.close();
+    student.close();
+    if (teacherOptimiser != null) {
+      teacherOptimiser.close();
+    }
+    if (teacher != null) {
+      teacher.close();
+    }
+    queue.close();
+    replay.close();
+    rng.close();
+  }
+}
