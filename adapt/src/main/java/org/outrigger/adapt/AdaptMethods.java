@@ -11,7 +11,10 @@ public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
+        BatchNormAdaptation.class,
         Cema.class,
+        Source.class,
+        Tent.class,
         UVpa.class);
   }
 }

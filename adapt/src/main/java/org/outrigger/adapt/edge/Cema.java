@@ -41,7 +41,7 @@ import org.outrigger.core.model.Model;
       Need.SWAPPABLE_LAYERS
     },
     state = "normalisation of three networks, two optimisers, queue, replay, running entropy")
-public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
+public final class Cema extends EdgeAdapter<Cema.Settings, CemaDevice> {
   static final String SLUG = "cema";
 
   /** How E_max follows the stream. */
@@ -76,7 +76,6 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
    * @param replayStart rows that must be kept before they are replayed, 1 or more
    * @param refresh K: after the tenth batch the device gets new parameters every K batches, 1 or
    *     more
-   * @param teacher a model file; empty for a copy of the device's model
    * @param seed of the replay
    */
   public record Settings(
@@ -96,7 +95,6 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
       int replay,
       int replayStart,
       int refresh,
-      String teacher,
       long seed) {
     public Settings {
       HyperParameter.positive("entHighMargin", entHighMargin);
@@ -119,7 +117,6 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
       HyperParameter.atLeast("replay", replay, cloudBatch);
       HyperParameter.atLeast("replayStart", replayStart, 1);
       HyperParameter.atLeast("refresh", refresh, 1);
-      Objects.requireNonNull(teacher);
     }
 
     public static Settings defaults() {
@@ -140,26 +137,23 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
           10_000,
           256,
           1,
-          "",
           0);
     }
   }
-
-  private final Settings settings;
 
   public Cema() {
     this(Settings.defaults());
   }
 
   public Cema(Settings settings) {
-    this.settings = Objects.requireNonNull(settings);
+    super(settings);
   }
 
   /**
    * Teaches with that model from the next start on, instead of with a copy of the device's.
    *
-   * @param teacher a network of layers that normalise is copied at the start and adapts; any other
-   *     model is borrowed, must stay open, and stays as it is
+   * @param teacher is copied at the start and adapts if it has normalisation layers and can be
+   *     copied; any other is borrowed, must stay open, and stays as it is
    * @return this
    */
   public Cema withTeacher(Model teacher) {
@@ -168,23 +162,13 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
   }
 
   @Override
-  public Settings settings() {
-    return settings;
-  }
-
-  @Override
-  String teacherFile() {
-    return settings.teacher();
-  }
-
-  @Override
   CemaDevice device(Model model) {
-    return new CemaDevice(settings, model);
+    return new CemaDevice(settings(), model);
   }
 
   @Override
-  CemaCloud cloud(Model model, Model teacher) {
-    return new CemaCloud(settings, model, teacher);
+  CloudSession cloud(Model model, Model teacher) {
+    return new CemaCloud(settings(), model, teacher);
   }
 
   @Override
@@ -194,16 +178,6 @@ public final class Cema extends EdgeAdapter<CemaDevice, CemaCloud> {
 
   @Override
   public int minimumBatch() {
-    return device().copy().minimumBatch();
-  }
-
-  @Override
-  public Model model() {
-    return device().model();
-  }
-
-  @Override
-  long restarts() {
-    return 0;
+    return started() ? device().copy().minimumBatch() : 1;
   }
 }

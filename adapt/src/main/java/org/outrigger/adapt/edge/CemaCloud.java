@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
 import org.outrigger.core.model.Model;
-import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.torch.Rng;
@@ -30,13 +29,12 @@ public final class CemaCloud implements CloudSession {
   private final Cema.Settings settings;
   private final RenormalisedCopy student;
   private final Sgd studentOptimiser;
-  private final @Nullable RenormalisedCopy teacher;
-  private final @Nullable Sgd teacherOptimiser;
-  private final Model teacherModel;
+  private final CemaTeacher teacher;
   private final SampleRing queue;
   private final SampleRing replay;
   private final double entropyMax;
-  private Rng rng;
+  private final Rng rng;
+  private @Nullable Tensor random;
   private long batch;
   private long version;
   private long sent;
@@ -45,8 +43,8 @@ public final class CemaCloud implements CloudSession {
 
   /**
    * @param device the device's model; is copied
-   * @param teacher is copied and adapts if it is a network of layers that normalise; any other is
-   *     borrowed and stays as it is
+   * @param teacher is copied and adapts if it has normalisation layers and can be copied; any other
+   *     is borrowed, must stay open, and stays as it is
    * @throws OutriggerException if the two have different numbers of classes
    */
   public CemaCloud(Cema.Settings settings, Model device, Model teacher) {
@@ -63,25 +61,20 @@ public final class CemaCloud implements CloudSession {
     this.settings = settings;
     entropyMax = settings.entHighMargin() * Math.log(device.classes());
     student = new RenormalisedCopy(device);
-    studentOptimiser = sgd(student, settings.deviceRate());
-    boolean adapts =
-        teacher instanceof NeuralModel network && !RenormalisedCopy.affineNames(network).isEmpty();
-    this.teacher = adapts ? new RenormalisedCopy(teacher) : null;
-    teacherOptimiser =
-        this.teacher == null ? null : sgd(this.teacher, settings.cloudRate());
-    teacherModel = teacher;
+    studentOptimiser = new Sgd(student.affine(), rule(settings.deviceRate()));
+    this.teacher = new CemaTeacher(teacher, rule(settings.cloudRate()));
     // At most so many rows wait: a device that sends faster than the cloud learns loses the oldest.
     queue = new SampleRing(Math.max(settings.replay(), settings.cloudBatch()));
     replay = new SampleRing(settings.replay());
     rng = Rng.named(settings.seed(), "cema replay");
   }
 
-  private static Sgd sgd(RenormalisedCopy copy, double rate) {
-    return new Sgd(copy.affine(), new Sgd.Settings(rate, MOMENTUM, 0, 0, false));
+  private static Sgd.Settings rule(double rate) {
+    return new Sgd.Settings(rate, MOMENTUM, 0, 0, false);
   }
 
-  /** The digest that a device's model must have. */
-  String digest() {
+  @Override
+  public String digest() {
     return student.digest();
   }
 
@@ -92,6 +85,10 @@ public final class CemaCloud implements CloudSession {
     if (rows != null) {
       check(rows);
     }
+    return Scopes.grad(true, () -> learnFrom(rows));
+  }
+
+  private Message learnFrom(@Nullable Tensor rows) {
     batch++;
     boolean stepped = false;
     if (rows != null) {
@@ -124,11 +121,9 @@ public final class CemaCloud implements CloudSession {
     Scopes.run(
         () -> {
           Tensor rows = queue.pop(settings.cloudBatch());
-          RenormalisedCopy adapting = teacher;
-          Sgd optimiser = teacherOptimiser;
-          if (adapting != null && optimiser != null) {
-            optimiser.clearGradients();
-            Tensor logits = adapting.logits(rows, true);
+          Sgd optimiser = teacher.optimiser();
+          if (optimiser != null) {
+            Tensor logits = teacher.adapting(rows);
             step(SelectiveDistillation.teacherLoss(logits, entropyMax), optimiser, rows.size(0));
           }
           boolean more = replay.size() >= settings.replayStart();
@@ -141,11 +136,8 @@ public final class CemaCloud implements CloudSession {
   }
 
   private void distil(Tensor rows) {
-    RenormalisedCopy adapted = teacher;
-    Model says = adapted == null ? teacherModel : adapted.model();
-    Tensor target = says.predict(rows).logits();
+    Tensor target = teacher.labels(rows);
     Shapes.finite("What the teacher says of the uploaded rows", target);
-    studentOptimiser.clearGradients();
     Tensor loss =
         SelectiveDistillation.studentLoss(
             student.logits(rows, true),
@@ -160,6 +152,7 @@ public final class CemaCloud implements CloudSession {
   }
 
   private void step(Tensor loss, Sgd optimiser, long rows) {
+    optimiser.clearGradients();
     loss.backward();
     optimiser.step();
     optimiser.clearGradients();
@@ -174,7 +167,13 @@ public final class CemaCloud implements CloudSession {
 
   @Override
   public Message latest(long held) {
-    return version > held ? update() : Message.of(Message.Kind.IDLE, Map.of());
+    if (version > held) {
+      return update();
+    }
+    // A cloud that was started anew counts on from what the device has.
+    version = held;
+    sent = held;
+    return Message.of(Message.Kind.IDLE, Map.of());
   }
 
   @Override
@@ -188,42 +187,24 @@ public final class CemaCloud implements CloudSession {
   }
 
   @Override
-  public void reset() {
-    student.reset();
-    studentOptimiser.reset();
-    if (teacher != null && teacherOptimiser != null) {
-      teacher.reset();
-      teacherOptimiser.reset();
-    }
-    queue.clear();
-    replay.clear();
-    rng.close();
-    rng = Rng.named(settings.seed(), "cema replay");
-    batch = 0;
-    version = 0;
-    sent = 0;
-    updates = 0;
-    backward = 0;
-  }
-
-  @Override
   public State state() {
-    NestedState state =
+    Tensor now = Scopes.scoped(() -> Scopes.own(rng.state()));
+    Scopes.release(random);
+    random = now;
+    return
         new NestedState()
             .value("batch", batch)
             .value("version", version)
             .value("sent", sent)
             .value("updates", updates)
             .value("backward", backward)
+            .part("teacher", teacher)
             .part("student", student)
             .part("studentOptimiser", studentOptimiser)
             .part("queue", queue)
             .part("replay", replay)
-            .tensor("random", rng.state());
-    if (teacher != null && teacherOptimiser != null) {
-      state.part("teacher", teacher).part("teacherOptimiser", teacherOptimiser);
-    }
-    return state.of(TYPE);
+            .tensor("random", now)
+            .of(TYPE);
   }
 
   @Override
@@ -241,10 +222,7 @@ public final class CemaCloud implements CloudSession {
     NestedState.restore(state, "studentOptimiser", studentOptimiser);
     NestedState.restore(state, "queue", queue);
     NestedState.restore(state, "replay", replay);
-    if (teacher != null && teacherOptimiser != null) {
-      NestedState.restore(state, "teacher", teacher);
-      NestedState.restore(state, "teacherOptimiser", teacherOptimiser);
-    }
+    NestedState.restore(state, "teacher", teacher);
     rng.state(state.tensor("random"));
     batch = newBatch;
     version = newVersion;
@@ -257,14 +235,11 @@ public final class CemaCloud implements CloudSession {
   public void close() {
     studentOptimiser.close();
     student.close();
-    if (teacherOptimiser != null) {
-      teacherOptimiser.close();
-    }
-    if (teacher != null) {
-      teacher.close();
-    }
+    teacher.close();
     queue.close();
     replay.close();
     rng.close();
+    Scopes.release(random);
+    random = null;
   }
 }

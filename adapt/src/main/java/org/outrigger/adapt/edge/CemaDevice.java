@@ -39,7 +39,8 @@ public final class CemaDevice implements EdgeDevice {
     return Map.of("classes", model().classes(), "digest", copy.digest());
   }
 
-  NeuralModel model() {
+  @Override
+  public NeuralModel model() {
     return copy.model();
   }
 
@@ -97,15 +98,6 @@ public final class CemaDevice implements EdgeDevice {
   @Override
   public long reliable() {
     return reliable;
-  }
-
-  @Override
-  public void reset() {
-    criteria.reset();
-    copy.reset();
-    version = 0;
-    batch = 0;
-    reliable = 0;
   }
 
   @Override

@@ -18,8 +18,8 @@ public interface CloudSession extends Stateful, AutoCloseable {
   /** What a device needs that has the update of that version; 0 if it has none. */
   Message latest(long version);
 
-  /** Back to how it was made. */
-  void reset();
+  /** The digest that the device's model must have. */
+  String digest();
 
   /** Steps of the optimisers so far. */
   long updates();

@@ -1,192 +1,131 @@
 package org.outrigger.adapt.edge;
 
-import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
-import org.outrigger.adapt.Adapter;
-import org.outrigger.adapt.Usage;
+import org.outrigger.adapt.BaseAdapter;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.State;
+import org.outrigger.core.io.Stateful;
 import org.outrigger.core.model.Model;
-import org.outrigger.core.model.ModelFiles;
 import org.outrigger.core.model.Output;
-import org.outrigger.core.torch.Scopes;
-import org.outrigger.core.torch.Torch;
 
 /** A device and its cloud in one process. */
-abstract class EdgeAdapter<D extends EdgeDevice, C extends CloudSession> implements Adapter {
-  /** Both sides and what connects them. */
-  private record Sides<D, C>(D device, C cloud, MemoryLink link, @Nullable Model owned) {}
-
-  private @Nullable Sides<D, C> sides;
+abstract class EdgeAdapter<S extends Record, D extends EdgeDevice> extends BaseAdapter<S> {
   private @Nullable Model teacher;
-  private long batches;
-  private long samples;
+  private @Nullable D device;
+  private @Nullable CloudSession cloud;
+  private @Nullable MemoryLink link;
 
-  /** A teacher's file, or empty. */
-  abstract String teacherFile();
+  EdgeAdapter(S settings) {
+    super(settings);
+  }
 
   abstract D device(Model model);
 
-  abstract C cloud(Model model, Model teacher);
+  abstract CloudSession cloud(Model model, Model teacher);
 
-  /** Teaches with that model from the next start on; borrowed until then, or as its class says. */
+  /** Teaches with that model from the next start on; borrowed. */
   final void teachWith(Model model) {
     teacher = model;
   }
 
+  final boolean started() {
+    return device != null;
+  }
+
   final D device() {
-    return sides().device;
+    return there(device);
   }
 
-  /** What a cloud that is elsewhere would have been sent, and what it would have sent back. */
-  public final CloudLink.Traffic traffic() {
-    return sides().link.traffic();
-  }
-
-  private Sides<D, C> sides() {
-    Sides<D, C> there = sides;
-    if (there == null) {
+  private <T> T there(@Nullable T part) {
+    if (part == null) {
       throw new OutriggerException(
           card().name() + " has not been started: call start with a model first.");
     }
-    return there;
+    return part;
+  }
+
+  /** The bytes that would have gone each way between two machines, since the start or a reset. */
+  public final CloudLink.Traffic traffic() {
+    return there(link).traffic();
   }
 
   @Override
-  public final void start(Model model, @Nullable IndexedDataset source) {
-    Torch.start();
-    model.require(this, Adapter.class);
-    Model opened = teacher == null && !teacherFile().isEmpty() ? open() : null;
-    D device = null;
-    C cloud;
-    try {
-      device = device(model);
-      Model given = teacher != null ? teacher : opened != null ? opened : model;
-      cloud = cloud(model, given);
-    } catch (RuntimeException e) {
-      if (device != null) {
-        device.close();
-      }
-      if (opened != null) {
-        opened.close();
-      }
-      throw e;
-    }
-    close();
-    sides = new Sides<>(device, cloud, new MemoryLink(cloud), opened);
-    batches = 0;
-    samples = 0;
-  }
-
-  private Model open() {
-    return ModelFiles.open(Path.of(teacherFile()));
+  protected final void configure(
+      Model model, @Nullable IndexedDataset source, @Nullable State saved) {
+    device = device(model);
+    CloudSession made = cloud(model, teacher == null ? model : teacher);
+    cloud = made;
+    link = new MemoryLink(made);
   }
 
   @Override
-  public final Output adapt(Tensor inputs) {
-    Sides<D, C> there = sides();
-    Output output = there.device.predict(inputs);
-    try {
-      Scopes.run(
-          () -> {
-            there.link.send(there.device.choose(inputs, output));
-            Message answer = there.link.receive();
-            if (answer != null) {
-              there.device.receive(answer);
-            }
-          });
-    } catch (RuntimeException e) {
-      output.close();
-      throw e;
+  protected final Output step(Tensor inputs) {
+    D edge = device();
+    CloudSession learner = there(cloud);
+    MemoryLink between = there(link);
+    long reliable = edge.reliable();
+    long backward = learner.backward();
+    long updates = learner.updates();
+    long restarts = edge.restarts();
+    Output output = edge.predict(inputs);
+    between.send(edge.choose(inputs, output));
+    Message answer = between.receive();
+    if (answer != null) {
+      edge.receive(answer);
     }
-    batches++;
-    samples += inputs.size(0);
+    count(
+        edge.reliable() - reliable, learner.backward() - backward, learner.updates() - updates);
+    if (edge.restarts() > restarts) {
+      countReset();
+    }
+    CloudLink.Traffic traffic = between.traffic();
+    memory().put("sent", traffic.sent());
+    memory().put("received", traffic.received());
+    memory().put("uploads", traffic.uploads());
     return output;
   }
 
   @Override
-  public final void reset() {
-    Sides<D, C> there = sides();
-    there.device.reset();
-    there.cloud.reset();
-    there.link.traffic(CloudLink.Traffic.NONE);
-    batches = 0;
-    samples = 0;
+  protected final Map<String, Stateful> parts() {
+    Map<String, Stateful> parts = new LinkedHashMap<>();
+    parts.put("device", device());
+    parts.put("cloud", there(cloud));
+    return parts;
   }
 
   @Override
-  public final Usage usage() {
-    Sides<D, C> there = sides;
-    return there == null
-        ? Usage.NONE
-        : new Usage(
-            batches,
-            samples,
-            there.device.reliable(),
-            there.cloud.backward(),
-            there.cloud.updates(),
-            restarts());
-  }
-
-  /** How many times it went back to the source by itself. */
-  abstract long restarts();
-
-  private String type() {
-    return "adapter/" + card().slug();
+  protected final void restored() {
+    there(link)
+        .traffic(
+            new CloudLink.Traffic(
+                (long) memory().number("sent", 0),
+                (long) memory().number("received", 0),
+                (long) memory().number("uploads", 0),
+                0));
   }
 
   @Override
-  public final State state() {
-    Sides<D, C> there = sides();
-    CloudLink.Traffic traffic = there.link.traffic();
-    return new NestedState()
-        .value("batches", batches)
-        .value("samples", samples)
-        .value("sent", traffic.sent())
-        .value("received", traffic.received())
-        .value("uploads", traffic.uploads())
-        .part("device", there.device)
-        .part("cloud", there.cloud)
-        .of(type());
+  public final Model model() {
+    return device().model();
   }
 
   @Override
-  public final void restore(State state) {
-    sides();
-    state.expect(type(), 1);
-    Scopes.run(() -> NestedState.allOrNothing(state(), state, this::apply));
-  }
-
-  private void apply(State state) {
-    Sides<D, C> there = sides();
-    long newBatches = NestedState.count(state, "batches");
-    long newSamples = NestedState.count(state, "samples");
-    CloudLink.Traffic traffic =
-        new CloudLink.Traffic(
-            NestedState.count(state, "sent"),
-            NestedState.count(state, "received"),
-            NestedState.count(state, "uploads"),
-            0);
-    NestedState.restore(state, "device", there.device);
-    NestedState.restore(state, "cloud", there.cloud);
-    there.link.traffic(traffic);
-    batches = newBatches;
-    samples = newSamples;
-  }
-
-  @Override
-  public final void close() {
-    Sides<D, C> there = sides;
-    sides = null;
-    if (there != null) {
-      there.link.close();
-      there.device.close();
-      there.cloud.close();
-      if (there.owned != null) {
-        there.owned.close();
-      }
+  protected final void release() {
+    if (link != null) {
+      link.close();
     }
+    if (device != null) {
+      device.close();
+    }
+    if (cloud != null) {
+      cloud.close();
+    }
+    link = null;
+    device = null;
+    cloud = null;
   }
 }

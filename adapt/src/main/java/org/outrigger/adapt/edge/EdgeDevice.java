@@ -3,6 +3,7 @@ package org.outrigger.adapt.edge;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.io.Stateful;
+import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
 
 /**
@@ -42,11 +43,16 @@ public interface EdgeDevice extends Stateful, AutoCloseable {
   /** The version of the update it has; 0 before the first. */
   long version();
 
-  /** Back to how it was made. */
-  void reset();
-
   /** The rows that passed its first filter so far. */
   long reliable();
+
+  /** How many times it went back to its source model by itself. */
+  default long restarts() {
+    return 0;
+  }
+
+  /** The model that it predicts with; borrowed. */
+  NeuralModel model();
 
   @Override
   void close();

@@ -6,8 +6,8 @@ import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
+import org.outrigger.adapt.Snapshot;
 import org.outrigger.core.OutriggerException;
-import org.outrigger.core.torch.Scopes;
 
 /** A state that is made of the states of parts, each under its name. */
 final class NestedState {
@@ -37,6 +37,11 @@ final class NestedState {
 
   /** Restores the part of that name. */
   static void restore(State state, String name, Stateful part) {
+    part.restore(new State(part.state().type(), 1, state.map(name), below(state, name)));
+  }
+
+  /** The tensors of the part of that name. */
+  static Map<String, Tensor> below(State state, String name) {
     Map<String, Tensor> below = new LinkedHashMap<>();
     state
         .tensors()
@@ -46,7 +51,7 @@ final class NestedState {
                 below.put(key.substring(name.length() + 1), tensor);
               }
             });
-    part.restore(new State(Scopes.scoped(part::state).type(), 1, state.map(name), below));
+    return below;
   }
 
   /** The named value as a whole number of 0 or more. */
@@ -67,17 +72,13 @@ final class NestedState {
    * @param apply takes a state over, part by part
    */
   static void allOrNothing(State now, State wanted, Consumer<State> apply) {
-    Scopes.run(
-        () -> {
-          Map<String, Tensor> copies = new LinkedHashMap<>();
-          now.tensors().forEach((name, tensor) -> copies.put(name, tensor.detach().clone()));
-          State before = new State(now.type(), now.version(), now.values(), copies);
-          try {
-            apply.accept(wanted);
-          } catch (RuntimeException e) {
-            apply.accept(before);
-            throw e;
-          }
-        });
+    try (Snapshot before = Snapshot.of(now)) {
+      try {
+        apply.accept(wanted);
+      } catch (RuntimeException e) {
+        apply.accept(before.state());
+        throw e;
+      }
+    }
   }
 }

@@ -9,6 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
+import org.outrigger.core.model.Capabilities.HasNormLayers;
 import org.outrigger.core.model.Capabilities.NormLayer;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.NeuralModel;
@@ -30,7 +31,6 @@ final class RenormalisedCopy implements Stateful, AutoCloseable {
   private final List<TestTimeBatchRenorm> norms = new ArrayList<>();
   private final Map<String, Tensor> affine = new LinkedHashMap<>();
   private final Map<String, Tensor> shipped = new LinkedHashMap<>();
-  private final Map<String, Tensor> first = new LinkedHashMap<>();
   private final int minimumBatch;
 
   /**
@@ -76,14 +76,13 @@ final class RenormalisedCopy implements Stateful, AutoCloseable {
       affine.put(name, parameter.requires_grad_(true));
     }
     shipped.putAll(affine);
-    Scopes.run(
-        () -> shipped.forEach((name, t) -> first.put(name, Scopes.own(t.detach().clone()))));
   }
 
   /** The names of all scales and shifts of a model's normalisation layers. */
-  static List<String> affineNames(NeuralModel model) {
+  static List<String> affineNames(Model model) {
     List<String> names = new ArrayList<>();
-    for (NormLayer norm : model.normLayers()) {
+    for (NormLayer norm :
+        model.as(HasNormLayers.class).map(HasNormLayers::normLayers).orElse(List.of())) {
       if (norm.weight() != null) {
         names.add(norm.name() + ".weight");
       }
@@ -157,10 +156,6 @@ final class RenormalisedCopy implements Stateful, AutoCloseable {
         () -> shipped.forEach((name, own) -> own.detach().copy_(values.getOrDefault(name, own))));
   }
 
-  void reset() {
-    load(first);
-  }
-
   @Override
   public State state() {
     return new State(TYPE, 1, Map.of(), shipped);
@@ -174,7 +169,6 @@ final class RenormalisedCopy implements Stateful, AutoCloseable {
 
   @Override
   public void close() {
-    first.values().forEach(Scopes::release);
     model.close();
   }
 }

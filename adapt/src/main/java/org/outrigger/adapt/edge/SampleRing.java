@@ -1,6 +1,5 @@
 package org.outrigger.adapt.edge;
 
-import java.util.Arrays;
 import java.util.Map;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -83,7 +82,7 @@ final class SampleRing implements Stateful, AutoCloseable {
   }
 
   /** A copy of all rows, oldest first; there is at least one. */
-  Tensor rows() {
+  private Tensor rows() {
     return Scopes.tensor(() -> held().index_select(0, places(0, size)));
   }
 
@@ -114,29 +113,36 @@ final class SampleRing implements Stateful, AutoCloseable {
 
   @Override
   public State state() {
-    return new State(TYPE, 1, Map.of(), size == 0 ? Map.of() : Map.of("rows", rows()));
+    return new State(
+        TYPE,
+        1,
+        Map.of("head", head, "size", size),
+        store == null ? Map.of() : Map.of("store", store));
   }
 
   @Override
   public void restore(State state) {
     state.expect(TYPE, 1);
-    Tensor rows = state.tensors().get("rows");
-    if (rows != null && (rows.dim() == 0 || rows.size(0) > capacity)) {
+    Tensor saved = state.tensors().get("store");
+    long newHead = NestedState.count(state, "head");
+    long newSize = NestedState.count(state, "size");
+    long room = saved == null ? 0 : saved.dim() == 0 ? -1 : saved.size(0);
+    if (newSize > room || newHead > Math.max(0, room - 1) || room > capacity) {
       throw new OutriggerException(
-          "The saved samples have shape "
-              + Arrays.toString(rows.shape())
+          "The saved samples do not fit: "
+              + newSize
+              + " rows in room for "
+              + room
               + ", but at most "
               + capacity
-              + " rows are kept: restore with the settings that it was saved with.");
+              + " are kept. Restore with the settings that it was saved with.");
     }
-    Scopes.run(
-        () -> {
-          Tensor copy = rows == null ? null : rows.detach().clone();
-          clear();
-          if (copy != null) {
-            add(copy);
-          }
-        });
+    Tensor copy =
+        saved == null ? null : Scopes.scoped(() -> Scopes.own(saved.detach().clone()));
+    Scopes.release(store);
+    store = copy;
+    head = newHead;
+    size = newSize;
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.outrigger.adapt.edge;
 
 import java.util.Arrays;
 import java.util.stream.LongStream;
+import org.bytedeco.pytorch.GradMode;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
@@ -12,6 +13,7 @@ import org.outrigger.core.nn.BatchNorm1d;
 import org.outrigger.core.nn.BatchNorm2d;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Layer;
+import org.outrigger.core.nn.Normalisation;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
@@ -28,7 +30,7 @@ import org.outrigger.core.torch.Shapes;
  *
  * <p>Zhao et al., "DELTA: Degradation-free Fully Test-time Adaptation", ICLR 2023, as CEMA uses it.
  */
-public final class TestTimeBatchRenorm extends Layer {
+public final class TestTimeBatchRenorm extends Layer implements Normalisation {
   private final int channels;
   private final double momentum;
   private final double eps;
@@ -73,7 +75,7 @@ public final class TestTimeBatchRenorm extends Layer {
     Tensor bias = has("bias") ? context.tensor(this, "bias") : null;
     Tensor mean = known ? context.tensor(this, "running_mean") : null;
     Tensor var = known ? context.tensor(this, "running_var") : null;
-    if (known && !training && !torch.is_grad_enabled()) {
+    if (known && !training && !GradMode.is_enabled()) {
       return torch.batch_norm(
           x,
           context.optional(this, "weight"),

@@ -133,7 +133,7 @@ final class UploadCriteria implements Stateful, AutoCloseable {
             history = Scopes.own(p.mean(0));
             return reliable;
           }
-          Tensor cosine = p.mv(past).div(p.norm(new Scalar(2), new long[] {1}, false).mul(past.norm()));
+          Tensor cosine = p.mv(past).div(p.square().sum(1).sqrt().mul(past.norm()));
           Tensor pass = cosine.abs().lt(new Scalar(settings.dMargin())).nonzero().flatten();
           if (pass.size(0) > 0) {
             Tensor mean = p.index_select(0, pass).mean(0);
@@ -141,15 +141,6 @@ final class UploadCriteria implements Stateful, AutoCloseable {
           }
           return reliable.index_select(0, pass);
         });
-  }
-
-  void reset() {
-    sum = 0;
-    count = 0;
-    threshold = first;
-    warm = Double.NaN;
-    Scopes.release(history);
-    history = null;
   }
 
   @Override

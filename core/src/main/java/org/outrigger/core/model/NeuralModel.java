@@ -19,13 +19,11 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.io.Safetensors;
 import org.outrigger.core.method.Need;
-import org.outrigger.core.nn.BatchNorm;
 import org.outrigger.core.nn.Dropout;
 import org.outrigger.core.nn.ForwardContext;
-import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
-import org.outrigger.core.nn.LayerNorm;
 import org.outrigger.core.nn.Linear;
+import org.outrigger.core.nn.Normalisation;
 import org.outrigger.core.nn.TemperatureHead;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -47,6 +45,8 @@ public final class NeuralModel
         Capabilities.HasNegatedHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
+        Capabilities.HasBatchStatistics,
+        Capabilities.Copyable,
         Capabilities.HasGenerators,
         Capabilities.HasNormLayers,
         Capabilities.Saveable {
@@ -195,6 +195,9 @@ public final class NeuralModel
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
+    if (dropouts().values().stream().anyMatch(layer -> layer.p() > 0)) {
+      offers.add(Need.DROPOUT);
+    }
     if (as(Capabilities.HasModalities.class).isPresent()) {
       offers.add(Need.MODALITIES);
     }
@@ -239,6 +242,12 @@ public final class NeuralModel
   public Output forward(Tensor inputs, Map<String, Tensor> weights) {
     check(inputs);
     return run(inputs, ForwardContext.AS_IS.weights(root, weights), List.of());
+  }
+
+  @Override
+  public Output forwardOnBatchStatistics(Tensor inputs) {
+    check(inputs);
+    return run(inputs, ForwardContext.BATCH_STATISTICS, List.of());
   }
 
   /**
@@ -405,14 +414,20 @@ public final class NeuralModel
   @Override
   public Map<String, Rng> generators() {
     Map<String, Rng> generators = new LinkedHashMap<>();
+    dropouts().forEach((path, layer) -> generators.put(path, layer.rng()));
+    return generators;
+  }
+
+  private Map<String, Dropout> dropouts() {
+    Map<String, Dropout> dropouts = new LinkedHashMap<>();
     root.layers()
         .forEach(
             (path, layer) -> {
               if (layer instanceof Dropout dropout) {
-                generators.put(path, dropout.rng());
+                dropouts.put(path, dropout);
               }
             });
-    return generators;
+    return dropouts;
   }
 
   @Override
@@ -421,9 +436,7 @@ public final class NeuralModel
     root.layers()
         .forEach(
             (path, layer) -> {
-              if (layer instanceof BatchNorm
-                  || layer instanceof LayerNorm
-                  || layer instanceof GroupNorm) {
+              if (layer instanceof Normalisation) {
                 norms.add(
                     new Capabilities.NormLayer(
                         path,
@@ -461,7 +474,7 @@ public final class NeuralModel
         List.of());
   }
 
-  /** A copy that shares nothing with this model. */
+  @Override
   public NeuralModel deepCopy() {
     return new NeuralModel(
         name, root.deepCopy(), headPath, inputShape, classes, classNames, architecture);
