@@ -13,6 +13,11 @@ public final class AdaptMethods implements MethodProvider {
     return List.of(
         BatchNormAdaptation.class,
         Cema.class,
+        Episodic.class,
+        PeriodicReset.class,
+        PseudoLabel.class,
+        SafetyNet.class,
+        ShotIm.class,
         Source.class,
         Tent.class,
         UVpa.class);

@@ -113,9 +113,9 @@ public abstract class BaseAdapter<S extends Record> implements Adapter {
     usage = usage.plus(new Usage(0, 0, reliable, backward, updates, 0));
   }
 
-  /** Counts that it went back to the source model by itself. */
-  protected final void countReset() {
-    usage = usage.plus(new Usage(0, 0, 0, 0, 0, 1));
+  /** Counts how many times it went back to the source model by itself. */
+  protected final void countResets(long times) {
+    usage = usage.plus(new Usage(0, 0, 0, 0, 0, times));
   }
 
   /** Back to the start in everything but the counts. */
@@ -123,6 +123,7 @@ public abstract class BaseAdapter<S extends Record> implements Adapter {
     Usage kept = usage;
     take(Objects.requireNonNull(initial).state(), false);
     usage = kept;
+    countResets(1);
   }
 
   // -- the shell

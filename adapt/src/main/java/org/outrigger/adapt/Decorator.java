@@ -77,6 +77,14 @@ public abstract class Decorator<S extends Record> extends BaseAdapter<S> {
     return both;
   }
 
+  /** Resets the inner adapter; what it did so far still counts. */
+  protected final void startOver() {
+    Usage below = inner.usage();
+    inner.reset();
+    count(below.reliable(), below.backward(), below.updates());
+    countResets(below.resets() + (below.batches() > 0 ? 1 : 0));
+  }
+
   @Override
   public Usage usage() {
     Usage below = inner.usage();

@@ -36,7 +36,17 @@ class AdapterLawsTest {
   static Stream<String> all() {
     return Stream.concat(
         Methods.cards(Adapter.class).stream().map(card -> card.slug()),
-        Stream.of("tent:optimiser=sgd:lr=0.01:steps=2"));
+        Stream.of(
+            "tent:optimiser=sgd:lr=0.01:steps=2",
+            "cema:entHighMargin=2:entLowMargin=0:cloudBatch=8:replayStart=16:replay=40:refresh=2",
+            "cema:entHighMargin=2:threshold=code:warmUp=20:dMargin=0.95:cloudBatch=4",
+            "u-vpa:form=sparse:rho=0.2:modelRate=0.001:restore=0.1",
+            "u-vpa:form=border:uncertainty=mutual_information:weighted=false:rate=0.5:scale=2",
+            "pseudo-label:threshold=0.3",
+            "pseudo-label:threshold=0:train=head",
+            "shot-im:train=features",
+            "periodic-reset:every=2/shot-im",
+            "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 
   @BeforeEach

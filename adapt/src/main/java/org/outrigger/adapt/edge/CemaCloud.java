@@ -1,7 +1,7 @@
 package org.outrigger.adapt.edge;
 
+import java.util.LinkedHashMap;
 import java.util.Map;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
@@ -9,7 +9,6 @@ import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
 import org.outrigger.core.model.Model;
-import org.outrigger.core.model.Output;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -81,10 +80,12 @@ public final class CemaCloud implements CloudSession {
   @Override
   public Message answer(Message upload) {
     upload.expect(Message.Kind.UPLOAD);
-    Tensor rows = upload.tensors().get("samples");
+    Map<String, Tensor> statistics = new LinkedHashMap<>(upload.tensors());
+    Tensor rows = statistics.remove(CemaDevice.SAMPLES);
     if (rows != null) {
-      check(rows);
+      student.check(rows);
     }
+    student.begin(statistics);
     return Scopes.grad(true, () -> learnFrom(rows));
   }
 
@@ -105,15 +106,6 @@ public final class CemaCloud implements CloudSession {
     long next = batch + 1;
     boolean due = next <= FIRST_BATCHES || next % settings.refresh() == 0;
     return due && version > sent ? update() : Message.of(Message.Kind.IDLE, Map.of());
-  }
-
-  private void check(Tensor rows) {
-    Shapes.notEmpty("The upload", rows);
-    Shapes.finite("The upload", rows);
-    try (PointerScope scope = new PointerScope();
-        Output probe = student.model().predict(rows)) {
-      Shapes.finite("What the device's model says of the upload", probe.logits());
-    }
   }
 
   /** One batch of the queue: the teacher adapts, then the student learns of it. */

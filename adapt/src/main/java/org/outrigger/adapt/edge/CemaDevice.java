@@ -1,5 +1,6 @@
 package org.outrigger.adapt.edge;
 
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.OutriggerException;
@@ -12,6 +13,9 @@ import org.outrigger.core.torch.Shapes;
 
 /** The side of {@link Cema} that predicts and chooses what to upload. */
 public final class CemaDevice implements EdgeDevice {
+  /** The name under which rows are uploaded. */
+  static final String SAMPLES = "samples";
+
   private static final String TYPE = "edge/cema-device";
 
   private final RenormalisedCopy copy;
@@ -70,11 +74,13 @@ public final class CemaDevice implements EdgeDevice {
           reliable += selection.reliable().size(0);
           batch++;
           Map<String, Object> values = Map.of("batch", batch, "version", version);
-          if (selection.kept().size(0) == 0) {
-            return Message.of(Message.Kind.UPLOAD, values);
+          // The statistics of the first batch are those that the cloud's copy starts from.
+          Map<String, Tensor> tensors =
+              new LinkedHashMap<>(batch == 1 ? copy.statistics() : Map.of());
+          if (selection.kept().size(0) > 0) {
+            tensors.put(SAMPLES, Scopes.keep(inputs.index_select(0, selection.kept())));
           }
-          Tensor rows = Scopes.keep(inputs.index_select(0, selection.kept()));
-          return new Message(Message.Kind.UPLOAD, values, Map.of("samples", rows));
+          return new Message(Message.Kind.UPLOAD, values, tensors);
         });
   }
 

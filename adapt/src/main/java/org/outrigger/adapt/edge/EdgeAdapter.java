@@ -79,9 +79,7 @@ abstract class EdgeAdapter<S extends Record, D extends EdgeDevice> extends BaseA
     }
     count(
         edge.reliable() - reliable, learner.backward() - backward, learner.updates() - updates);
-    if (edge.restarts() > restarts) {
-      countReset();
-    }
+    countResets(edge.restarts() - restarts);
     CloudLink.Traffic traffic = between.traffic();
     memory().put("sent", traffic.sent());
     memory().put("received", traffic.received());

@@ -117,6 +117,42 @@ final class RenormalisedCopy implements Stateful, AutoCloseable {
     return shipped;
   }
 
+  /** Demands rows that fit the network, without running it. */
+  void check(Tensor rows) {
+    Shapes.notEmpty("The upload", rows);
+    Shapes.finite("The upload", rows);
+    long[] wanted = model.inputShape();
+    long[] got = rows.shape();
+    boolean fits = got.length == wanted.length + 1;
+    for (int i = 0; fits && i < wanted.length; i++) {
+      fits = wanted[i] == 0 || wanted[i] == got[i + 1];
+    }
+    if (!fits) {
+      throw new OutriggerException(
+          "The uploaded rows have shape "
+              + Arrays.toString(got)
+              + ", but the device's model takes rows of "
+              + Arrays.toString(wanted)
+              + ".");
+    }
+  }
+
+  /** The statistics by name; empty if nothing was seen or nothing keeps any. */
+  Map<String, Tensor> statistics() {
+    Map<String, Tensor> statistics = new LinkedHashMap<>(shipped);
+    statistics.keySet().removeAll(affine.keySet());
+    return norms.stream().allMatch(TestTimeBatchRenorm::tracks) ? statistics : Map.of();
+  }
+
+  /** Starts from those statistics, if there are none yet. */
+  void begin(Map<String, Tensor> statistics) {
+    if (!statistics.isEmpty() && norms.stream().noneMatch(TestTimeBatchRenorm::tracks)) {
+      Map<String, Tensor> all = new LinkedHashMap<>(affine);
+      all.putAll(statistics);
+      load(all);
+    }
+  }
+
   /** A pass that records gradients; with {@code moving}, the statistics then move. */
   Tensor logits(Tensor inputs, boolean moving) {
     norms.forEach(norm -> norm.train(moving));

@@ -59,7 +59,7 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
         });
   }
 
-  /** Whether it has seen a batch in training mode, so that there are statistics. */
+  /** Whether it has seen a batch, so that there are statistics. */
   public boolean tracks() {
     return tensor("num_batches_tracked").item_long() > 0;
   }
@@ -69,13 +69,11 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
     if (x.dim() < 2 || x.size(1) != channels) {
       throw new IllegalArgumentException("expected " + channels + " channels in dimension 1");
     }
-    boolean known = tracks();
     boolean training = context.training(this);
-    Tensor weight = has("weight") ? context.tensor(this, "weight") : null;
-    Tensor bias = has("bias") ? context.tensor(this, "bias") : null;
-    Tensor mean = known ? context.tensor(this, "running_mean") : null;
-    Tensor var = known ? context.tensor(this, "running_var") : null;
-    if (known && !training && !GradMode.is_enabled()) {
+    if (!tracks() && !context.functional()) {
+      requireVariance(x);
+      move(x, 1);
+    } else if (!training && !GradMode.is_enabled()) {
       return torch.batch_norm(
           x,
           context.optional(this, "weight"),
@@ -87,9 +85,16 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
           eps,
           true);
     }
-    Tensor y = normalise(x, weight, bias, mean, var, eps);
+    Tensor y =
+        normalise(
+            x,
+            has("weight") ? context.tensor(this, "weight") : null,
+            has("bias") ? context.tensor(this, "bias") : null,
+            tracks() ? context.tensor(this, "running_mean") : null,
+            tracks() ? context.tensor(this, "running_var") : null,
+            eps);
     if (training && !context.functional()) {
-      move(x, known ? momentum : 1);
+      move(x, momentum);
     }
     return y;
   }
@@ -137,13 +142,7 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
         shapes.tensor("A tensor of the normalisation", each, "C");
       }
     }
-    if (x.numel() <= channels) {
-      throw new OutriggerException(
-          "The variance of a batch needs two values or more for each channel, but the batch of"
-              + " shape "
-              + Arrays.toString(x.shape())
-              + " has one: use larger batches.");
-    }
+    requireVariance(x);
     return Scopes.tensor(
         () -> {
           long[] shape = LongStream.range(0, x.dim()).map(d -> d == 1 ? channels : 1).toArray();
@@ -159,6 +158,16 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
           y = weight == null ? y : y.mul(weight.view(shape));
           return bias == null ? y : y.add(bias.view(shape));
         });
+  }
+
+  private static void requireVariance(Tensor x) {
+    if (x.numel() <= x.size(1)) {
+      throw new OutriggerException(
+          "The variance of a batch needs two values or more for each channel, but the batch of"
+              + " shape "
+              + Arrays.toString(x.shape())
+              + " has one: use larger batches.");
+    }
   }
 
   @Override

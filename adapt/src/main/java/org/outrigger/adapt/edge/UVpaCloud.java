@@ -95,7 +95,7 @@ public final class UVpaCloud implements CloudSession {
   @Override
   public Message answer(Message upload) {
     upload.expect(Message.Kind.UPLOAD);
-    Tensor rows = upload.tensor("samples");
+    Tensor rows = upload.tensor(CemaDevice.SAMPLES);
     double uncertainty = upload.number("uncertainty");
     double momentum = DropoutUncertainty.momentum(settings.rate(), settings.scale(), uncertainty);
     Shapes.notEmpty("The upload", rows);

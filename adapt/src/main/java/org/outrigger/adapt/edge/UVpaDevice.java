@@ -84,7 +84,7 @@ public final class UVpaDevice implements EdgeDevice {
           values.put("uncertainty", mean);
           values.put("restart", restart);
           Tensor rows = Scopes.keep(inputs.index_select(0, chosen));
-          return new Message(Message.Kind.UPLOAD, values, Map.of("samples", rows));
+          return new Message(Message.Kind.UPLOAD, values, Map.of(CemaDevice.SAMPLES, rows));
         });
   }
 

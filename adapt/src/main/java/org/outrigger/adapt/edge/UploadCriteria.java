@@ -19,7 +19,7 @@ import org.outrigger.core.torch.Tensors;
  * not those that teach little (entropy at most E_min), and, if wanted, not those that are like what
  * was uploaded before. E_max follows the running mean of the entropy over all rows so far.
  */
-final class UploadCriteria implements Stateful, AutoCloseable {
+public final class UploadCriteria implements Stateful, AutoCloseable {
   private static final String TYPE = "edge/criteria";
 
   /** How far above E_min the threshold stays, as a share of ln C. */
@@ -36,7 +36,7 @@ final class UploadCriteria implements Stateful, AutoCloseable {
    * @param reliable rows that pass both bounds of the entropy, int64, ascending
    * @param kept rows to upload, int64, ascending
    */
-  record Selection(Tensor entropy, double threshold, Tensor reliable, Tensor kept) {}
+  public record Selection(Tensor entropy, double threshold, Tensor reliable, Tensor kept) {}
 
   private final Cema.Settings settings;
   private final int classes;
@@ -51,7 +51,7 @@ final class UploadCriteria implements Stateful, AutoCloseable {
   /**
    * @param classes C, 2 or more
    */
-  UploadCriteria(Cema.Settings settings, int classes) {
+  public UploadCriteria(Cema.Settings settings, int classes) {
     HyperParameter.atLeast("classes", classes, 2);
     this.settings = settings;
     this.classes = classes;
@@ -61,12 +61,12 @@ final class UploadCriteria implements Stateful, AutoCloseable {
   }
 
   /** E_max0 in nats. */
-  double entropyMax() {
+  public double entropyMax() {
     return first;
   }
 
   /** The mean of what was kept before, [C]; null while nothing was, or without that filter. */
-  @Nullable Tensor history() {
+  public @Nullable Tensor history() {
     return history;
   }
 
@@ -75,7 +75,7 @@ final class UploadCriteria implements Stateful, AutoCloseable {
    *
    * @param logits [N, C], finite
    */
-  Selection select(Tensor logits) {
+  public Selection select(Tensor logits) {
     Shapes.check().size("C", classes, "the model").tensor("The logits", logits, "N", "C");
     Shapes.notEmpty("The batch of logits", logits);
     Shapes.finite("The batch of logits", logits);
