@@ -8,7 +8,6 @@ import org.outrigger.core.io.State;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
-import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
 /** The side of {@link Cema} that predicts and chooses what to upload. */
@@ -68,20 +67,26 @@ public final class CemaDevice implements EdgeDevice {
 
   @Override
   public Message choose(Tensor inputs, Output output) {
-    return Scopes.scoped(
-        () -> {
-          UploadCriteria.Selection selection = criteria.select(output.logits());
-          reliable += selection.reliable().size(0);
-          batch++;
-          Map<String, Object> values = Map.of("batch", batch, "version", version);
-          // The statistics of the first batch are those that the cloud's copy starts from.
-          Map<String, Tensor> tensors =
-              new LinkedHashMap<>(batch == 1 ? copy.statistics() : Map.of());
-          if (selection.kept().size(0) > 0) {
-            tensors.put(SAMPLES, Scopes.keep(inputs.index_select(0, selection.kept())));
-          }
-          return new Message(Message.Kind.UPLOAD, values, tensors);
-        });
+    UploadCriteria.Selection selection = criteria.select(output.logits());
+    reliable += selection.reliable().size(0);
+    return upload(inputs, selection.kept());
+  }
+
+  /**
+   * An upload of rows that were chosen in another way.
+   *
+   * @param chosen row numbers, int64 [K]; perhaps none
+   * @return its tensors belong to the enclosing scope
+   */
+  public Message upload(Tensor inputs, Tensor chosen) {
+    batch++;
+    // The statistics of the first batch are those that the cloud's copy starts from.
+    Map<String, Tensor> tensors = new LinkedHashMap<>(batch == 1 ? copy.statistics() : Map.of());
+    if (chosen.numel() > 0) {
+      tensors.put(SAMPLES, inputs.index_select(0, chosen));
+    }
+    return new Message(
+        Message.Kind.UPLOAD, Map.of("batch", batch, "version", version), tensors);
   }
 
   @Override

@@ -58,34 +58,53 @@ public final class UVpaDevice implements EdgeDevice {
 
   @Override
   public Message choose(Tensor inputs, Output output) {
-    return Scopes.scoped(
-        () -> {
-          Tensor uncertainty = settings.uncertainty().of(prompted.passes(inputs));
-          double mean = mean(uncertainty);
-          boolean restart = false;
-          if (settings.restart() && prompted.active() && version > 0) {
-            prompted.active(false);
-            Tensor plain = settings.uncertainty().of(prompted.passes(inputs));
-            restart = mean > mean(plain);
-            if (restart) {
-              uncertainty = plain;
-              mean = mean(plain);
-              restarts++;
-            } else {
-              prompted.active(true);
-            }
-          }
-          Tensor chosen = DropoutUncertainty.most(uncertainty, settings.fraction());
-          uploaded += chosen.size(0);
-          batch++;
-          Map<String, Object> values = new LinkedHashMap<>();
-          values.put("batch", batch);
-          values.put("version", version);
-          values.put("uncertainty", mean);
-          values.put("restart", restart);
-          Tensor rows = Scopes.keep(inputs.index_select(0, chosen));
-          return new Message(Message.Kind.UPLOAD, values, Map.of(CemaDevice.SAMPLES, rows));
-        });
+    Tensor uncertainty = uncertainty(inputs);
+    boolean restart = false;
+    if (settings.restart() && prompted.active() && version > 0) {
+      prompted.active(false);
+      Tensor plain = uncertainty(inputs);
+      restart = mean(uncertainty) > mean(plain);
+      if (restart) {
+        uncertainty = plain;
+        restarts++;
+      } else {
+        prompted.active(true);
+      }
+    }
+    Tensor chosen = DropoutUncertainty.most(uncertainty, settings.fraction());
+    return upload(inputs, chosen, uncertainty, restart);
+  }
+
+  /**
+   * How uncertain the model is of each row of a batch, with the prompt.
+   *
+   * @param inputs [N, ...], finite
+   * @return [N]
+   */
+  public Tensor uncertainty(Tensor inputs) {
+    return Scopes.tensor(() -> settings.uncertainty().of(prompted.passes(inputs)));
+  }
+
+  /**
+   * An upload of rows that were chosen in another way.
+   *
+   * @param chosen row numbers, int64 [K], at least one
+   * @param uncertainty of the whole batch, [N]
+   * @param restart whether the prompt is to start anew
+   * @return its tensors belong to the enclosing scope
+   */
+  public Message upload(Tensor inputs, Tensor chosen, Tensor uncertainty, boolean restart) {
+    uploaded += chosen.size(0);
+    batch++;
+    Map<String, Object> values = new LinkedHashMap<>();
+    values.put("batch", batch);
+    values.put("version", version);
+    values.put("uncertainty", mean(uncertainty));
+    values.put("restart", restart);
+    return new Message(
+        Message.Kind.UPLOAD,
+        values,
+        Map.of(CemaDevice.SAMPLES, inputs.index_select(0, chosen)));
   }
 
   private static double mean(Tensor uncertainty) {
