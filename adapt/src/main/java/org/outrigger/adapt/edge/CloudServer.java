@@ -106,6 +106,7 @@ public final class CloudServer implements AutoCloseable {
   private final Set<Socket> open = ConcurrentHashMap.newKeySet();
   private final Set<Thread> threads = ConcurrentHashMap.newKeySet();
   private volatile boolean closed;
+  private boolean departed;
 
   /**
    * Starts to listen.
@@ -218,6 +219,21 @@ public final class CloudServer implements AutoCloseable {
       frame = Frames.read(in, options.mostBytes());
     }
     log.accept(name + " went.");
+    synchronized (this) {
+      departed = true;
+      notifyAll();
+    }
+  }
+
+  /** Waits until a device that was served has gone, or this server is closed. */
+  public synchronized void awaitDeparture() {
+    try {
+      while (!departed && !closed) {
+        wait();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   /** Checks a greeting and gives the name of the device. */
@@ -331,6 +347,7 @@ public final class CloudServer implements AutoCloseable {
         }
       }
       served.clear();
+      notifyAll();
     }
   }
 }

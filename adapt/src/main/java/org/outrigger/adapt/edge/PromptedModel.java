@@ -43,6 +43,7 @@ final class PromptedModel implements AutoCloseable {
   private final Tensor values;
   private final Map<String, Tensor> affine = new LinkedHashMap<>();
   private @Nullable Tensor places;
+  private @Nullable TokenPrompt tokens;
   private boolean active;
 
   PromptedModel(UVpa.Settings settings, Model source) {
@@ -116,11 +117,10 @@ final class PromptedModel implements AutoCloseable {
       }
       try (Rng rng = Rng.named(settings.seed(), "u-vpa tokens")) {
         long width = root.tensor("cls_token").size(-1);
-        Tensor tokens =
-            rng.normal(settings.tokens(), width).mul_(new Scalar(0.02));
-        TokenPrompt prompted = new TokenPrompt(root.get(BLOCKS), tokens);
+        Tensor start = rng.normal(settings.tokens(), width).mul_(new Scalar(0.02));
+        TokenPrompt prompted = new TokenPrompt(root.get(BLOCKS), start);
         root.replace(BLOCKS, prompted);
-        active = true;
+        tokens = prompted;
         return prompted.tensor("prompt");
       }
     }
@@ -185,9 +185,11 @@ final class PromptedModel implements AutoCloseable {
     return active;
   }
 
-  /** Tokens cannot be left out: they then have their first values. */
   void active(boolean on) {
-    active = on || settings.form() == VisualPrompt.TOKENS;
+    active = on;
+    if (tokens != null) {
+      tokens.on(on);
+    }
   }
 
   private Tensor prompted(Tensor inputs) {

@@ -1,6 +1,7 @@
 package org.outrigger.adapt.edge;
 
 import java.util.Arrays;
+import java.util.Map;
 import java.util.stream.LongStream;
 import org.bytedeco.pytorch.GradMode;
 import org.bytedeco.pytorch.Scalar;
@@ -14,6 +15,7 @@ import org.outrigger.core.nn.BatchNorm2d;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.Normalisation;
+import org.outrigger.core.nn.Rebuildable;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 
@@ -30,7 +32,31 @@ import org.outrigger.core.torch.Shapes;
  *
  * <p>Zhao et al., "DELTA: Degradation-free Fully Test-time Adaptation", ICLR 2023, as CEMA uses it.
  */
-public final class TestTimeBatchRenorm extends Layer implements Normalisation {
+public final class TestTimeBatchRenorm extends Layer
+    implements Normalisation, Rebuildable {
+  private static final String KIND = "test-time-batch-renorm";
+
+  /** Puts it in the place of a batch normalisation of a saved network. */
+  public static final class Kind implements Rebuildable.Kind {
+    @Override
+    public String name() {
+      return KIND;
+    }
+
+    @Override
+    public Layer build(Layer original, Map<String, ?> settings) {
+      if (!(original instanceof BatchNorm norm)) {
+        throw new OutriggerException(
+            "Test-time batch renormalisation takes the place of a batch normalisation, not of "
+                + original
+                + ": the file belongs to another network.");
+      }
+      try (norm) {
+        return new TestTimeBatchRenorm(norm);
+      }
+    }
+  }
+
   private final int channels;
   private final double momentum;
   private final double eps;
@@ -57,6 +83,11 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation {
             fresh.buffers().forEach(this::buffer);
           }
         });
+  }
+
+  @Override
+  public String kind() {
+    return KIND;
   }
 
   /** Whether it has seen a batch, so that there are statistics. */

@@ -11,6 +11,8 @@ import org.outrigger.core.torch.Scopes;
 final class TokenPrompt extends Layer {
   private static final String BLOCKS = "blocks";
 
+  private boolean on;
+
   /**
    * @param blocks [N, T, W] to [N, T, W]; owned from then on
    */
@@ -19,8 +21,16 @@ final class TokenPrompt extends Layer {
     child(BLOCKS, blocks);
   }
 
+  /** Whether the tokens are there. */
+  void on(boolean value) {
+    on = value;
+  }
+
   @Override
   protected Tensor compute(Tensor x, ForwardContext context) {
+    if (!on) {
+      return get(BLOCKS).forward(x, context);
+    }
     return Scopes.tensor(
         () -> {
           Tensor prompt = context.tensor(this, "prompt");
