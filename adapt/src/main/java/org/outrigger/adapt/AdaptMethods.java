@@ -1,6 +1,8 @@
 package org.outrigger.adapt;
 
 import java.util.List;
+import org.outrigger.adapt.edge.Cema;
+import org.outrigger.adapt.edge.UVpa;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
 
@@ -13,6 +15,7 @@ public final class AdaptMethods implements MethodProvider {
         AlphaBn.class,
         BatchNormAdaptation.class,
         Cafa.class,
+        Cema.class,
         Cotta.class,
         Delta.class,
         DeltaTbr.class,
@@ -35,6 +38,7 @@ public final class AdaptMethods implements MethodProvider {
         Source.class,
         T3a.class,
         Tent.class,
-        UnMixTns.class);
+        UnMixTns.class,
+        UVpa.class);
   }
 }

@@ -195,6 +195,9 @@ public final class NeuralModel
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
+    if (dropouts().values().stream().anyMatch(layer -> layer.p() > 0)) {
+      offers.add(Need.DROPOUT);
+    }
     if (as(Capabilities.HasModalities.class).isPresent()) {
       offers.add(Need.MODALITIES);
     }
@@ -411,14 +414,20 @@ public final class NeuralModel
   @Override
   public Map<String, Rng> generators() {
     Map<String, Rng> generators = new LinkedHashMap<>();
+    dropouts().forEach((path, layer) -> generators.put(path, layer.rng()));
+    return generators;
+  }
+
+  private Map<String, Dropout> dropouts() {
+    Map<String, Dropout> dropouts = new LinkedHashMap<>();
     root.layers()
         .forEach(
             (path, layer) -> {
               if (layer instanceof Dropout dropout) {
-                generators.put(path, dropout.rng());
+                dropouts.put(path, dropout);
               }
             });
-    return generators;
+    return dropouts;
   }
 
   @Override
