@@ -1,6 +1,7 @@
 package org.outrigger.adapt;
 
 import java.util.List;
+import org.outrigger.adapt.ear.Ear;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
 
@@ -8,6 +9,6 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of();
+    return List.of(Ear.class);
   }
 }
