@@ -9,6 +9,15 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(Ear.class);
+    return List.of(
+        BatchNormAdaptation.class,
+        Ear.class,
+        Episodic.class,
+        PeriodicReset.class,
+        PseudoLabel.class,
+        SafetyNet.class,
+        ShotIm.class,
+        Source.class,
+        Tent.class);
   }
 }
