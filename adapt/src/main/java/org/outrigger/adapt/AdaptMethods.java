@@ -1,6 +1,7 @@
 package org.outrigger.adapt;
 
 import java.util.List;
+import org.outrigger.adapt.ear.Ear;
 import org.outrigger.adapt.edge.Cema;
 import org.outrigger.adapt.edge.UVpa;
 import org.outrigger.core.method.Method;
@@ -19,6 +20,7 @@ public final class AdaptMethods implements MethodProvider {
         Cotta.class,
         Delta.class,
         DeltaTbr.class,
+        Ear.class,
         Eata.class,
         EmaBn.class,
         Episodic.class,
