@@ -8,6 +8,6 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of();
+    return List.of(FewShotSfda.class, Ktf.class);
   }
 }
