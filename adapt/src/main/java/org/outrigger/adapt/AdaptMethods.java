@@ -8,6 +8,16 @@ import org.outrigger.core.method.MethodProvider;
 public final class AdaptMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(FewShotSfda.class, Ktf.class);
+    return List.of(
+        BatchNormAdaptation.class,
+        Episodic.class,
+        FewShotSfda.class,
+        Ktf.class,
+        PeriodicReset.class,
+        PseudoLabel.class,
+        Shot.class,
+        ShotIm.class,
+        Source.class,
+        Tent.class);
   }
 }

@@ -5,6 +5,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.IndexedDataset;
+import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.model.Model;
@@ -36,10 +37,17 @@ public interface Adapter extends Method, Stateful, AutoCloseable {
    *     and must stay open
    * @param source data that the model knows, in memory or not, with labels if {@link #needs()} asks
    *     for them; null if this adapter needs none
-   * @throws OutriggerException if the model or the data lack what is needed; nothing has changed
-   *     then
+   * @throws OutriggerException if the model or the data lack what is needed
    */
   void start(Model model, @Nullable IndexedDataset source);
+
+  /**
+   * Takes up a model where a saved adapter of the same settings left off. Source data are not
+   * needed again: what was learned from them is in the state.
+   *
+   * @throws OutriggerException if the state does not fit; this adapter is not started then
+   */
+  void resume(Model model, State state);
 
   /**
    * Predicts a batch of the stream and learns from it.
@@ -54,6 +62,11 @@ public interface Adapter extends Method, Stateful, AutoCloseable {
 
   /** Back to how it was right after {@link #start}, in every part. */
   void reset();
+
+  /** A copy of the state now, for {@link #restore}; the caller closes it. */
+  default Snapshot snapshot() {
+    return Snapshot.of(state());
+  }
 
   /** What it did since the start or the last reset. */
   Usage usage();

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AutoGradMode;
@@ -17,11 +18,13 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.nn.BatchNorm;
 import org.outrigger.core.nn.BatchNorm2d;
+import org.outrigger.core.nn.BottleneckHead;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.WeightNormLinear;
 import org.outrigger.core.optim.Adam;
 import org.outrigger.core.optim.CrossEntropy;
 import org.outrigger.core.optim.Optimiser;
+import org.outrigger.core.optim.ParameterGroup;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.torch.Gradients;
 
@@ -68,10 +71,10 @@ public final class FineTuner implements AutoCloseable {
     /** With Nesterov momentum 0.9. */
     SGD;
 
-    Optimiser make(Map<String, Tensor> parameters, double rate, double weightDecay) {
+    Optimiser make(List<ParameterGroup> groups, double rate, double weightDecay) {
       return this == ADAM
-          ? new Adam(parameters, Adam.Settings.of(rate, weightDecay))
-          : new Sgd(parameters, new Sgd.Settings(rate, 0.9, 0, weightDecay, true));
+          ? new Adam(groups, Adam.Settings.of(rate, weightDecay))
+          : new Sgd(groups, new Sgd.Settings(rate, 0.9, 0, weightDecay, true));
     }
   }
 
@@ -122,6 +125,13 @@ public final class FineTuner implements AutoCloseable {
    *     has changed then
    */
   public FineTuner(NeuralModel model, Settings settings) {
+    this(model, settings, 1);
+  }
+
+  /**
+   * @param backbone the factor on the learning rate of all that is below the last layers
+   */
+  FineTuner(NeuralModel model, Settings settings, double backbone) {
     this.model = model;
     this.settings = settings;
     requireDirections(model);
@@ -138,7 +148,21 @@ public final class FineTuner implements AutoCloseable {
     if (settings.part.norms()) {
       norms(model, settings).values().forEach(Layer::train);
     }
-    optimiser = settings.rule.make(trained, settings.rate, settings.weightDecay);
+    optimiser = settings.rule.make(groups(backbone), settings.rate, settings.weightDecay);
+  }
+
+  private List<ParameterGroup> groups(double backbone) {
+    // The bottleneck, where there is one, is beside the classifier.
+    String last = model.headPath().replaceFirst("(^|\\.)[^.]*$", "");
+    Map<String, Tensor> below = new LinkedHashMap<>(trained);
+    Map<String, Tensor> above = new LinkedHashMap<>(trained);
+    boolean bottleneck = model.root().get(last) instanceof BottleneckHead;
+    String prefix = (bottleneck ? last : model.headPath()) + ".";
+    below.keySet().removeIf(name -> name.startsWith(prefix));
+    above.keySet().removeIf(name -> !name.startsWith(prefix));
+    return List.of(
+        ParameterGroup.of(below).withLearningRate(settings.rate * backbone),
+        ParameterGroup.of(above));
   }
 
   /** A row of weight 0 of a weight-normalised layer would make every loss NaN. */
@@ -230,25 +254,34 @@ public final class FineTuner implements AutoCloseable {
    * @throws OutriggerException if it is not finite; the weights have not changed then
    */
   public double step(Tensor inputs, Tensor labels) {
+    return step(
+        () ->
+            CrossEntropy.loss(
+                model.forward(inputs).logits(), labels, settings.labelSmoothing));
+  }
+
+  /** A step down a loss of one's own, which is computed anew where steps climb first. */
+  double step(Supplier<Tensor> objective) {
     try (PointerScope scope = new PointerScope()) {
-      Tensor loss = loss(inputs, labels);
+      Tensor loss = objective.get();
       double value = finite(loss);
       Map<String, Tensor> gradients = gradients(loss);
       if (settings.rho > 0) {
-        gradients = higher(inputs, labels, gradients);
+        gradients = higher(objective, gradients);
       }
       optimiser.step(gradients);
       return value;
     }
   }
 
-  private Map<String, Tensor> higher(Tensor inputs, Tensor labels, Map<String, Tensor> gradients) {
+  private Map<String, Tensor> higher(
+      Supplier<Tensor> objective, Map<String, Tensor> gradients) {
     Map<String, Tensor> climb = ascent(gradients, settings.rho);
     Map<String, Tensor> kept = new LinkedHashMap<>();
     trained.forEach((name, weight) -> kept.put(name, weight.detach().clone()));
     try {
       move(climb, Tensor::add_);
-      Tensor loss = loss(inputs, labels);
+      Tensor loss = objective.get();
       finite(loss);
       return gradients(loss);
     } finally {
@@ -285,10 +318,6 @@ public final class FineTuner implements AutoCloseable {
     }
   }
 
-  private Tensor loss(Tensor inputs, Tensor labels) {
-    return CrossEntropy.loss(model.forward(inputs).logits(), labels, settings.labelSmoothing);
-  }
-
   private Map<String, Tensor> gradients(Tensor loss) {
     List<String> names = trained();
     List<Tensor> values = Gradients.of(loss, List.copyOf(trained.values()), false);
@@ -310,6 +339,11 @@ public final class FineTuner implements AutoCloseable {
               + "), or look for extreme values in the inputs.");
     }
     return value;
+  }
+
+  /** Sets the factor on the learning rate, for schedules. */
+  void pace(double factor) {
+    optimiser.pace(factor);
   }
 
   @Override

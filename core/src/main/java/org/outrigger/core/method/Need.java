@@ -13,6 +13,7 @@ public enum Need {
   SWAPPABLE_LAYERS("layers that can be replaced"),
   NORM_LAYERS("normalisation layers"),
   LABELS("class labels in the data it is fitted on"),
+  SOURCE("data that the model knows, given before the stream starts"),
   OUTLIERS("a set of outliers to train with"),
   TRAINING("training the model"),
   IMAGES("image inputs [N, C, H, W]"),
@@ -22,6 +23,14 @@ public enum Need {
 
   Need(String meaning) {
     this.meaning = meaning;
+  }
+
+  /** Whether data has to offer it, not a model. */
+  public boolean ofData() {
+    return switch (this) {
+      case LABELS, SOURCE, OUTLIERS, IMAGES -> true;
+      default -> false;
+    };
   }
 
   /** In a few words, for messages. */

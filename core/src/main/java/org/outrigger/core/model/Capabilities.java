@@ -56,6 +56,23 @@ public final class Capabilities {
     Output forward(Tensor inputs, Map<String, Tensor> weights);
   }
 
+  /** Its batch normalisation can use the statistics of the batch at hand. */
+  public interface HasBatchStatistics {
+    /**
+     * A forward pass that records gradients, in evaluation mode but for batch normalisation, which
+     * uses the batch's own mean and biased variance and leaves the running ones alone. A batch
+     * normalisation of rows [N, C] takes the running ones when there is a single row. Tensors
+     * belong to the enclosing scope.
+     */
+    Output forwardOnBatchStatistics(Tensor inputs);
+  }
+
+  /** It can be copied. */
+  public interface Copyable {
+    /** A copy that shares nothing with this model; the caller closes it. */
+    Model deepCopy();
+  }
+
   /** It can be written to a file that {@code ModelFiles} opens again. */
   public interface Saveable {
     /** The file's extension without the dot: {@code pt}, {@code safetensors} or {@code onnx}. */

@@ -55,7 +55,6 @@ public record Inspection(
     List<String> offers,
     List<Fit> methods,
     List<String> notes) {
-  private static final Set<Need> OF_THE_DATA = Set.of(Need.LABELS, Need.OUTLIERS, Need.IMAGES);
 
   /**
    * A layer.
@@ -196,7 +195,7 @@ public record Inspection(
     List<Need> needs = Arrays.stream(card.needs()).sorted(Comparator.naturalOrder()).toList();
     List<String> missing =
         needs.stream()
-            .filter(need -> !OF_THE_DATA.contains(need) && !offers.contains(need))
+            .filter(need -> !need.ofData() && !offers.contains(need))
             .map(Need::meaning)
             .toList();
     return new Fit(
@@ -205,7 +204,7 @@ public record Inspection(
         card.room().name().toLowerCase(Locale.ROOT),
         missing.isEmpty(),
         missing,
-        needs.stream().filter(OF_THE_DATA::contains).map(Need::meaning).toList());
+        needs.stream().filter(Need::ofData).map(Need::meaning).toList());
   }
 
   /** As text for a terminal. */

@@ -55,12 +55,12 @@ public interface Model extends AutoCloseable {
 
   /**
    * The first need of {@code method} that this model cannot meet, if any. Needs that are about the
-   * data ({@link Need#LABELS}, {@link Need#OUTLIERS}, {@link Need#IMAGES}) are not the model's.
+   * data ({@link Need#ofData}) are not the model's.
    */
   default Optional<Need> missing(Set<Need> needs) {
     return needs.stream()
         .sorted()
-        .filter(n -> n != Need.LABELS && n != Need.OUTLIERS && n != Need.IMAGES)
+        .filter(n -> !n.ofData())
         .filter(n -> !offers().contains(n))
         .findFirst();
   }

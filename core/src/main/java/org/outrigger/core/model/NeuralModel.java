@@ -20,14 +20,12 @@ import org.outrigger.core.io.Json;
 import org.outrigger.core.io.Safetensors;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.nn.Affine;
-import org.outrigger.core.nn.BatchNorm;
 import org.outrigger.core.nn.BottleneckHead;
 import org.outrigger.core.nn.Dropout;
 import org.outrigger.core.nn.ForwardContext;
-import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
-import org.outrigger.core.nn.LayerNorm;
 import org.outrigger.core.nn.Linear;
+import org.outrigger.core.nn.Normalisation;
 import org.outrigger.core.nn.TemperatureHead;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -49,6 +47,8 @@ public final class NeuralModel
         Capabilities.HasNegatedHead,
         Capabilities.Differentiable,
         Capabilities.Functional,
+        Capabilities.HasBatchStatistics,
+        Capabilities.Copyable,
         Capabilities.HasGenerators,
         Capabilities.HasNormLayers,
         Capabilities.Saveable {
@@ -245,6 +245,12 @@ public final class NeuralModel
     return run(inputs, ForwardContext.AS_IS.weights(root, weights), List.of());
   }
 
+  @Override
+  public Output forwardOnBatchStatistics(Tensor inputs) {
+    check(inputs);
+    return run(inputs, ForwardContext.BATCH_STATISTICS, List.of());
+  }
+
   /**
    * A forward pass in a context of one's own: with replaced weights, in a mode, and with the
    * outputs of chosen layers. Tensors belong to the enclosing scope.
@@ -425,9 +431,7 @@ public final class NeuralModel
     root.layers()
         .forEach(
             (path, layer) -> {
-              if (layer instanceof BatchNorm
-                  || layer instanceof LayerNorm
-                  || layer instanceof GroupNorm) {
+              if (layer instanceof Normalisation) {
                 norms.add(
                     new Capabilities.NormLayer(
                         path,
@@ -465,7 +469,7 @@ public final class NeuralModel
         List.of());
   }
 
-  /** A copy that shares nothing with this model. */
+  @Override
   public NeuralModel deepCopy() {
     return new NeuralModel(
         name, root.deepCopy(), headPath, inputShape, classes, classNames, architecture);

@@ -54,6 +54,17 @@ final class ScriptGraph {
           "aten::group_norm", 2,
           "aten::embedding", 0);
 
+  /** Where batch_norm takes its running mean; variance and the training flag follow. */
+  private static final int RUNNING_MEAN = 3;
+
+  /** How a program treats what depends on training. */
+  enum Mode {
+    EVALUATION,
+    TRAINING,
+    /** Evaluation, but batch normalisation uses the batch's statistics and keeps none. */
+    BATCH_STATISTICS
+  }
+
   private static final Pattern NAMED =
       Pattern.compile("(?m)^ *%(\\S+) : .* = prim::(?:GetAttr|CallMethod)\\[name=\"([^\"]+)\"\\]");
 
@@ -368,18 +379,19 @@ final class ScriptGraph {
    *
    * @param outputs marks of the values
    * @param lifted paths of parameters and buffers that become inputs, after the batch
-   * @param training whether modules take themselves to be in training
+   * @param mode whether modules take themselves to be in training, and whose statistics batch
+   *     normalisation uses
    */
-  Graph program(List<String> outputs, List<String> lifted, boolean training) {
+  Graph program(List<String> outputs, List<String> lifted, Mode mode) {
     ScriptGraph copy = new ScriptGraph(graph.copy());
     Graph made = copy.graph;
     Map<String, Value> inputs = new HashMap<>();
     for (String path : lifted) {
       inputs.put(path, made.addInput());
     }
-    if (training || !lifted.isEmpty()) {
+    if (mode != Mode.EVALUATION || !lifted.isEmpty()) {
       made.setInsertPoint(made.nodes().front());
-      Value on = training ? made.insertConstant(new IValue(true)) : null;
+      Value on = mode == Mode.TRAINING ? made.insertConstant(new IValue(true)) : null;
       each(
           made,
           node -> {
@@ -394,6 +406,19 @@ final class ScriptGraph {
               }
             }
           });
+      if (mode == Mode.BATCH_STATISTICS) {
+        Value batch = made.insertConstant(new IValue(true));
+        Value none = made.insertConstant(new IValue());
+        each(
+            made,
+            node -> {
+              if (kind(node).equals("aten::batch_norm")) {
+                node.replaceInput(RUNNING_MEAN, none);
+                node.replaceInput(RUNNING_MEAN + 1, none);
+                node.replaceInput(RUNNING_MEAN + 2, batch);
+              }
+            });
+      }
     }
     Map<String, Value> marked = new HashMap<>();
     copy.find(

@@ -29,6 +29,7 @@ import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Need;
+import org.outrigger.core.model.ScriptGraph.Mode;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
 import org.outrigger.core.torch.Torch;
@@ -51,6 +52,8 @@ public final class TorchScriptModel
         Describable,
         Capabilities.Differentiable,
         Capabilities.Functional,
+        Capabilities.HasBatchStatistics,
+        Capabilities.Copyable,
         Capabilities.HasLinearHead,
         Capabilities.HasNormLayers,
         Capabilities.Saveable {
@@ -110,7 +113,7 @@ public final class TorchScriptModel
     }
   }
 
-  private record Key(boolean method, boolean training, List<String> maps, List<String> lifted) {}
+  private record Key(boolean method, Mode mode, List<String> maps, List<String> lifted) {}
 
   private final String name;
   private final Options options;
@@ -359,12 +362,12 @@ public final class TorchScriptModel
                 + ".");
       }
     }
-    return run(inputs, List.copyOf(maps), false, Map.of(), false);
+    return run(inputs, List.copyOf(maps), Mode.EVALUATION, Map.of(), false);
   }
 
   @Override
   public Output forward(Tensor inputs) {
-    return run(inputs, List.of(), training, Map.of(), true);
+    return run(inputs, List.of(), mode(), Map.of(), true);
   }
 
   @Override
@@ -385,15 +388,20 @@ public final class TorchScriptModel
                         + " is needed.");
           }
         });
-    return run(inputs, List.of(), training, new TreeMap<>(weights), true);
+    return run(inputs, List.of(), mode(), new TreeMap<>(weights), true);
+  }
+
+  @Override
+  public Output forwardOnBatchStatistics(Tensor inputs) {
+    return run(inputs, List.of(), Mode.BATCH_STATISTICS, Map.of(), true);
+  }
+
+  private Mode mode() {
+    return training ? Mode.TRAINING : Mode.EVALUATION;
   }
 
   private Output run(
-      Tensor inputs,
-      List<String> maps,
-      boolean inTraining,
-      Map<String, Tensor> weights,
-      boolean record) {
+      Tensor inputs, List<String> maps, Mode mode, Map<String, Tensor> weights, boolean record) {
     if (closed) {
       throw new OutriggerException("The model " + name + " is closed.");
     }
@@ -409,21 +417,20 @@ public final class TorchScriptModel
         () ->
             Scopes.scoped(
                 () -> {
-                  try (AutoGradMode mode = new AutoGradMode(record)) {
+                  try (AutoGradMode gradients = new AutoGradMode(record)) {
                     Tensor batch =
                         device == null || inputs.device().equals(device)
                             ? inputs
                             : inputs.to(device, inputs.scalar_type());
-                    return output(batch, maps, inTraining, weights);
+                    return output(batch, maps, mode, weights);
                   }
                 }));
   }
 
-  private Output output(
-      Tensor batch, List<String> maps, boolean inTraining, Map<String, Tensor> weights) {
+  private Output output(Tensor batch, List<String> maps, Mode mode, Map<String, Tensor> weights) {
     List<String> lifted = List.copyOf(weights.keySet());
     List<Tensor> values =
-        program(new Key(false, inTraining, maps, lifted)).run(self, batch, weights.values());
+        program(new Key(false, mode, maps, lifted)).run(self, batch, weights.values());
     Tensor logits = values.get(0);
     if (logits.dim() != 2 || logits.size(0) != batch.size(0)) {
       throw new OutriggerException(
@@ -439,9 +446,7 @@ public final class TorchScriptModel
     Tensor features = null;
     if (method != null) {
       features =
-          program(new Key(true, inTraining, List.of(), lifted))
-              .run(self, batch, weights.values())
-              .get(0);
+          program(new Key(true, mode, List.of(), lifted)).run(self, batch, weights.values()).get(0);
     } else if (featuresMark != null) {
       features = values.get(1);
     }
@@ -485,7 +490,7 @@ public final class TorchScriptModel
           }
           ScriptGraph graph = k.method() ? Objects.requireNonNull(method) : forward;
           return Scopes.scoped(
-              () -> new ScriptProgram(graph.program(marks, k.lifted(), k.training()), "forward"));
+              () -> new ScriptProgram(graph.program(marks, k.lifted(), k.mode()), "forward"));
         });
   }
 
@@ -566,7 +571,8 @@ public final class TorchScriptModel
   }
 
   /** A copy with weights of its own, in the same mode. */
-  public TorchScriptModel copy() {
+  @Override
+  public TorchScriptModel deepCopy() {
     return Torch.call(
         "The model " + name + " cannot be copied.",
         () ->

@@ -13,9 +13,10 @@ import org.outrigger.core.torch.Scopes;
  * Batch normalisation over dimension 1: {@code weight}, {@code bias}, {@code running_mean}, {@code
  * running_var} [C] and {@code num_batches_tracked}. In training mode it uses the batch's statistics
  * and moves the running ones by {@code momentum}; in evaluation mode it uses the running ones.
- * Ioffe and Szegedy, ICML 2015.
+ * {@link ForwardContext#BATCH_STATISTICS} is between the two: the batch's statistics, the running
+ * ones stay. Ioffe and Szegedy, ICML 2015.
  */
-public abstract class BatchNorm extends Layer {
+public abstract class BatchNorm extends Layer implements Normalisation {
   private final int channels;
   private final double momentum;
   private final double eps;
@@ -61,19 +62,26 @@ public abstract class BatchNorm extends Layer {
   /** How many dimensions an input has. */
   abstract boolean takes(long dimensions);
 
+  /** Whether inputs may be rows [N, C]; a single one has no statistics, so it takes the running. */
+  boolean vectors() {
+    return false;
+  }
+
   @Override
   protected Tensor compute(Tensor x, ForwardContext context) {
     if (!takes(x.dim())) {
       throw new IllegalArgumentException(
           "expected an input with channels in dimension 1, got " + x.dim() + " dimensions");
     }
-    boolean train = context.training(this);
     boolean tracks = has("running_mean");
-    if (train && x.numel() == channels) {
+    boolean single = x.numel() == channels;
+    boolean train =
+        context.training(this) || (context.batchStatistics() && !(single && tracks && vectors()));
+    if (train && single) {
       throw new IllegalArgumentException(
           "batch statistics need more than one value for each channel");
     }
-    boolean update = train && tracks && !context.functional();
+    boolean update = train && tracks && !context.functional() && !context.batchStatistics();
     if (update) {
       try (Scalar one = new Scalar(1)) {
         tensor("num_batches_tracked").add_(one);

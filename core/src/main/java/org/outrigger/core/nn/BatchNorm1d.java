@@ -21,4 +21,9 @@ public final class BatchNorm1d extends BatchNorm {
   boolean takes(long dimensions) {
     return dimensions == 2 || dimensions == 3;
   }
+
+  @Override
+  boolean vectors() {
+    return true;
+  }
 }

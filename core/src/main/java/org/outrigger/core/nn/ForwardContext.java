@@ -21,13 +21,22 @@ import org.outrigger.core.torch.Scopes;
  */
 public final class ForwardContext {
   /** Each layer in its own mode, with its own weights. */
-  public static final ForwardContext AS_IS = new ForwardContext(null, Map.of(), Map.of(), Map.of());
+  public static final ForwardContext AS_IS =
+      new ForwardContext(null, false, Map.of(), Map.of(), Map.of());
 
   /** All layers in evaluation mode, with their own weights. */
   public static final ForwardContext EVALUATION =
-      new ForwardContext(false, Map.of(), Map.of(), Map.of());
+      new ForwardContext(false, false, Map.of(), Map.of(), Map.of());
+
+  /**
+   * All layers in evaluation mode, but batch normalisation uses the statistics of the batch at hand
+   * and leaves its running ones alone.
+   */
+  public static final ForwardContext BATCH_STATISTICS =
+      new ForwardContext(false, true, Map.of(), Map.of(), Map.of());
 
   private final @Nullable Boolean training;
+  private final boolean batchStatistics;
   private final Map<Slot, Slot> substitutes;
   private final Map<Layer, String> outputs;
   private final Map<Layer, String> inputs;
@@ -35,19 +44,22 @@ public final class ForwardContext {
 
   private ForwardContext(
       @Nullable Boolean training,
+      boolean batchStatistics,
       Map<Slot, Slot> substitutes,
       Map<Layer, String> outputs,
       Map<Layer, String> inputs) {
-    this(training, substitutes, outputs, inputs, new LinkedHashMap<>());
+    this(training, batchStatistics, substitutes, outputs, inputs, new LinkedHashMap<>());
   }
 
   private ForwardContext(
       @Nullable Boolean training,
+      boolean batchStatistics,
       Map<Slot, Slot> substitutes,
       Map<Layer, String> outputs,
       Map<Layer, String> inputs,
       Map<String, Tensor> seen) {
     this.training = training;
+    this.batchStatistics = batchStatistics;
     this.substitutes = substitutes;
     this.outputs = outputs;
     this.inputs = inputs;
@@ -59,7 +71,7 @@ public final class ForwardContext {
    * can {@link #take}, so that a layer may run a part of the network in another mode.
    */
   public ForwardContext training(boolean on) {
-    return new ForwardContext(on, substitutes, outputs, inputs, seen);
+    return new ForwardContext(on, batchStatistics, substitutes, outputs, inputs, seen);
   }
 
   /**
@@ -94,17 +106,19 @@ public final class ForwardContext {
       throw new OutriggerException(
           "The replacement weights do not fit the model: " + String.join("; ", problems) + ".");
     }
-    return new ForwardContext(training, all, outputs, inputs);
+    return new ForwardContext(training, batchStatistics, all, outputs, inputs);
   }
 
   /** The same, which also keeps the output of {@code layer} for {@link #take}. */
   public ForwardContext watchOutput(String name, Layer layer) {
-    return new ForwardContext(training, substitutes, with(outputs, layer, name), inputs);
+    return new ForwardContext(
+        training, batchStatistics, substitutes, with(outputs, layer, name), inputs);
   }
 
   /** The same, which also keeps the input of {@code layer} for {@link #take}. */
   public ForwardContext watchInput(String name, Layer layer) {
-    return new ForwardContext(training, substitutes, outputs, with(inputs, layer, name));
+    return new ForwardContext(
+        training, batchStatistics, substitutes, outputs, with(inputs, layer, name));
   }
 
   private static Map<Layer, String> with(Map<Layer, String> map, Layer layer, String name) {
@@ -136,6 +150,11 @@ public final class ForwardContext {
   /** Whether {@code layer} runs in training mode in this pass. */
   public boolean training(Layer layer) {
     return training == null ? layer.training() : training;
+  }
+
+  /** Whether batch normalisation uses the batch's statistics and leaves its own alone. */
+  public boolean batchStatistics() {
+    return batchStatistics;
   }
 
   /** Whether weights are replaced in this pass: then no layer may update its own state. */

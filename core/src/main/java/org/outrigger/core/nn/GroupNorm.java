@@ -9,7 +9,7 @@ import org.outrigger.core.torch.Scopes;
  * Normalisation of [N, C, ...] within groups of channels; {@code weight} and {@code bias} [C]. Wu
  * and He, ECCV 2018.
  */
-public final class GroupNorm extends Layer {
+public final class GroupNorm extends Layer implements Normalisation {
   private final int groups;
   private final int channels;
   private final double eps;

@@ -6,7 +6,7 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Scopes;
 
 /** Layer normalisation over the last dimension; {@code weight} and {@code bias} [D]. */
-public final class LayerNorm extends Layer {
+public final class LayerNorm extends Layer implements Normalisation {
   private final long[] size;
   private final double eps;
 

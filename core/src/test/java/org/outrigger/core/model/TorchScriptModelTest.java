@@ -238,7 +238,7 @@ class TorchScriptModelTest {
   void aCopyHasWeightsOfItsOwn() {
     try (PointerScope scope = new PointerScope();
         TorchScriptModel model = TorchScriptModel.load(file("plain"));
-        TorchScriptModel copy = model.copy()) {
+        TorchScriptModel copy = model.deepCopy()) {
       Tensor input = images(2, 2, 6, 6);
       float[] before = Tensors.floats(model.predict(input).logits());
       assertThat(Tensors.floats(copy.predict(input).logits())).containsExactly(before);
@@ -270,7 +270,7 @@ class TorchScriptModelTest {
   void otherWeightsCanBeTriedWithoutTouchingTheModel(String name) {
     try (PointerScope scope = new PointerScope();
         TorchScriptModel model = TorchScriptModel.load(file(name));
-        TorchScriptModel changed = model.copy()) {
+        TorchScriptModel changed = model.deepCopy()) {
       Tensor input = images(3, 2, 6, 6);
       float[] own = Tensors.floats(model.predict(input).logits());
       Tensor bias = Tensors.of(new float[] {1, 2, 3, 4}, 4).requires_grad_(true);
