@@ -348,3 +348,33 @@ calibration("metrics_all_right", p, p.argmax(1), 10)
 calibration("metrics_all_wrong", p, (p.argmax(1) + 1) % 5, 10)
 calibration("metrics_two_classes", softmax(rng.normal(size=(37, 2)), 1), rng.integers(0, 2, 37), 20)
 calibration("metrics_fewer_rows_than_bins", p[:4], y[:4], 15)
+
+
+def dirichlet(name, labels, proportions):
+    """A stream ordered by class, from the draws as they are written into the case."""
+    proportions = np.array([[float(f"{v:.12g}") for v in row] for row in proportions])
+    classes, chunks = proportions.shape
+    orders = np.array([rng.permutation(classes) for _ in range(chunks)])
+    content = [[[] for _ in range(classes)] for _ in range(chunks)]
+    for k in range(classes):
+        rows = np.where(labels == k)[0]
+        sizes = np.array([sum(map(len, chunk)) for chunk in content])
+        shares = proportions[k] * (sizes < len(labels) / chunks)
+        total = shares.sum()
+        cuts = np.zeros(chunks, dtype=int)
+        if total > 0:
+            cuts = (np.cumsum(shares / total) * len(rows)).astype(int)
+        for chunk, part in enumerate(np.split(rows, cuts[:-1])):
+            content[chunk][k] = list(part)
+    order = [i for chunk in range(chunks) for k in orders[chunk] for i in content[chunk][k]]
+    inputs = {"labels": labels, "proportions": proportions, "class_order_per_chunk": orders}
+    outputs = {"order": order, "ordered_labels": labels[order]}
+    save("tta-baselines", name, inputs, {"chunks": chunks}, outputs, 0, 0)
+
+
+rng = np.random.default_rng(6)
+dirichlet("dirichlet_ten", rng.integers(0, 10, 797), rng.dirichlet([0.1] * 10, 10))
+dirichlet("dirichlet_absent_class", rng.choice([0, 2, 3], 60), rng.dirichlet([1.0] * 4, 4))
+dirichlet("dirichlet_fewer_chunks", rng.integers(0, 7, 200), rng.dirichlet([0.5] * 3, 7))
+dirichlet("dirichlet_many_chunks", rng.integers(0, 12, 900), rng.dirichlet([0.02] * 130, 12))
+dirichlet("dirichlet_full", np.repeat([0, 1, 2], 12), np.eye(4)[[0, 0, 0]])

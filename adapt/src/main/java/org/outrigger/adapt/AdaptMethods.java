@@ -15,6 +15,7 @@ public final class AdaptMethods implements MethodProvider {
         Ktf.class,
         PeriodicReset.class,
         PseudoLabel.class,
+        SafetyNet.class,
         Shot.class,
         ShotIm.class,
         Source.class,

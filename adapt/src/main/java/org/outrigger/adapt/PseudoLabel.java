@@ -68,7 +68,8 @@ public final class PseudoLabel extends GradientAdapter<PseudoLabel.Settings> {
    * @return bool [N]
    */
   public static Tensor confident(Tensor logits, double threshold) {
-    return Scopes.noGrad(() -> torch.softmax(logits, 1).amax(new long[] {1}, false).gt(new Scalar(threshold)));
+    return Scopes.noGrad(
+        () -> torch.softmax(logits, 1).amax(new long[] {1}, false).gt(new Scalar(threshold)));
   }
 
   /**

@@ -41,7 +41,8 @@ class AdapterLawsTest {
             "pseudo-label:threshold=0.3",
             "pseudo-label:threshold=0:train=head",
             "shot-im:train=features",
-            "periodic-reset:every=2/shot-im"));
+            "periodic-reset:every=2/shot-im",
+            "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));
   }
 
   @BeforeEach

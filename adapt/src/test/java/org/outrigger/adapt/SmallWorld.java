@@ -44,13 +44,19 @@ final class SmallWorld {
             NeuralModel model =
                 NeuralModel.of(
                     "small", new Sequential(layers), "fc", new long[] {1, 6, 6}, List.of());
-            Scopes.grad(false, () -> model.head().weight().mul_(new Scalar(4.0)));
+            Scopes.grad(false, () -> model.head().weight().mul_(new Scalar(12.0)));
             // Running statistics as training would leave them.
             model.train(true);
             for (int i = 0; i < 30; i++) {
               Scopes.run(() -> Scopes.grad(false, () -> model.forward(images(rng, 32, 0))));
             }
             model.train(false);
+            // Every class is to be as likely as any other.
+            Scopes.run(
+                () -> {
+                  Tensor mean = model.predict(images(rng, 256, 0)).logits().mean(0);
+                  Scopes.grad(false, () -> model.head().bias().sub_(mean));
+                });
             return model;
           }
         });
@@ -62,10 +68,17 @@ final class SmallWorld {
 
   /** Batches of a stream whose images grow brighter; they belong to the enclosing scope. */
   static List<Tensor> stream(int batches, int rows) {
+    return stream(batches, rows, 0.4, 0.1);
+  }
+
+  /**
+   * The same, with how bright the first batch is and how much brighter each is than the one before.
+   */
+  static List<Tensor> stream(int batches, int rows, double first, double brighter) {
     List<Tensor> stream = new ArrayList<>();
     try (Rng rng = new Rng(11)) {
       for (int i = 0; i < batches; i++) {
-        stream.add(images(rng, rows, 0.4 + 0.1 * i));
+        stream.add(images(rng, rows, first + brighter * i));
       }
     }
     return stream;

@@ -12,6 +12,7 @@ import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
+import org.outrigger.core.torch.ResidentMemory;
 import org.outrigger.datasets.FashionMnist;
 import org.outrigger.detect.Energy;
 import org.outrigger.detect.Knn;

@@ -3,6 +3,10 @@ package org.outrigger.cli;
 import java.nio.file.Path;
 import java.util.Locale;
 import org.bytedeco.javacpp.PointerScope;
+import org.outrigger.adapt.Adapter;
+import org.outrigger.adapt.Adapters;
+import org.outrigger.adapt.SafetyNet;
+import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
@@ -51,6 +55,11 @@ final class GuardCheckCommand implements Runnable {
   private Path out;
 
   @Option(
+      names = "--remember",
+      description = "Save the guard with what its adapter learned from these rows.")
+  private boolean remember;
+
+  @Option(
       names = "--batch-size",
       paramLabel = "N",
       defaultValue = "128",
@@ -65,6 +74,11 @@ final class GuardCheckCommand implements Runnable {
     AtomicFiles.check(out);
     device.apply();
     try (Guard guard = Guard.load(bundle, device.name())) {
+      Adapter adapter = guard.adapter();
+      if (remember && adapter == null) {
+        throw new OutriggerException(
+            bundle + " does not adapt, so there is nothing to remember: fit it with --adapter.");
+      }
       Dataset rows =
           reading.open(
               data,
@@ -103,6 +117,24 @@ final class GuardCheckCommand implements Runnable {
               done == 0 ? 0 : 100.0 * unknown / done,
               skipped,
               out);
+      if (adapter != null) {
+        told(adapter);
+      }
+      if (remember) {
+        guard.save(bundle);
+      }
+    }
+  }
+
+  private void told(Adapter adapter) {
+    var out = spec.commandLine().getOut();
+    out.printf(
+        Locale.ROOT,
+        "Adapted by %s: %,d rows used for gradients.%n",
+        Adapters.describe(adapter),
+        adapter.usage().backward());
+    if (adapter instanceof SafetyNet net) {
+      net.events().forEach(event -> out.println("Safety net, " + event + "."));
     }
   }
 }

@@ -28,6 +28,8 @@ import picocli.CommandLine.Spec;
       "      --out mlp.guard",
       "  outrigger guard fit --model resnet.pt --data val/ --detector knn:k=20,energy \\",
       "      --train-data train/ --accept 0.99 --out resnet.guard",
+      "  outrigger guard fit --model resnet.pt --data val/ --adapter eata:beta=0 \\",
+      "      --out resnet.guard",
       "",
       "'auto' compares detectors on generated unknown inputs, made from the validation data alone;"
           + " 'outrigger methods' lists all detectors."
@@ -61,6 +63,14 @@ final class GuardFitCommand implements Runnable {
       defaultValue = "auto",
       description = "auto, or detectors with settings; ${DEFAULT-VALUE} by default.")
   private String detector;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "STACK",
+      description =
+          "Follow the stream with this adapter, such as eata or label-shift-adapter/tent; it"
+              + " stands on a safety net.")
+  private @Nullable String adapter;
 
   @Option(
       names = "--accept",
@@ -105,6 +115,9 @@ final class GuardFitCommand implements Runnable {
       Dataset validation = reading.open(data, ModelArguments.classNames(opened), null);
       GuardBuilder builder =
           GuardFitting.builder(opened, reading.preprocessing(), accept, batchSize, seed);
+      if (adapter != null) {
+        builder.adapt(adapter);
+      }
       if (uncalibrated) {
         builder.calibrate(null);
       }

@@ -3,6 +3,8 @@ package org.outrigger.cli;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.outrigger.adapt.Adapter;
+import org.outrigger.adapt.Usage;
 import org.outrigger.core.io.Json;
 import org.outrigger.guard.Guard;
 import org.outrigger.guard.GuardInfo;
@@ -53,6 +55,17 @@ final class GuardInfoCommand implements Runnable {
                   .collect(Collectors.joining(", ")));
       out.println(
           "calibrator   " + (info.calibrator() == null ? "none" : method(info.calibrator())));
+      Adapter adapter = guard.adapter();
+      if (adapter != null) {
+        out.println("adapter      " + info.adapter());
+        Usage usage = adapter.usage();
+        out.printf(
+            Locale.ROOT,
+            "             %,d rows seen, %,d used for gradients, %d roll-backs or restarts%n",
+            usage.samples(),
+            usage.backward(),
+            usage.resets());
+      }
       if (info.selection() != null) {
         out.println("chosen       " + info.selection());
       }

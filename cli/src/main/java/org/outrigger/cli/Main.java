@@ -26,6 +26,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       SayNoCommand.class,
       GuardCommand.class,
       DetectCommand.class,
+      AdaptCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

@@ -8,6 +8,7 @@ import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.adapt.Adapter;
 import org.outrigger.calibrate.Calibrator;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
@@ -37,7 +38,11 @@ import org.outrigger.detect.Detector;
  * }
  * }</pre>
  *
- * <p>{@code check} is safe for concurrent use.
+ * <p>A guard may follow the stream: with {@link GuardBuilder#adapt} labels and probabilities come
+ * from an adapter, which learns from every batch that is checked, while the detectors judge what
+ * the model itself makes of the inputs, as they were fitted. The adapter stands on a safety net.
+ *
+ * <p>{@code check} is safe for concurrent use; batches reach an adapter one after the other.
  */
 public final class Guard implements AutoCloseable {
   private final Model model;
@@ -45,6 +50,7 @@ public final class Guard implements AutoCloseable {
   private final List<Detector> detectors;
   private final List<ScoreScale> scales;
   private final @Nullable Calibrator calibrator;
+  private final @Nullable Adapter adapter;
   private final @Nullable Preprocessing preprocessing;
   private final GuardInfo info;
   private final List<String> maps;
@@ -55,6 +61,7 @@ public final class Guard implements AutoCloseable {
       List<Detector> detectors,
       List<ScoreScale> scales,
       @Nullable Calibrator calibrator,
+      @Nullable Adapter adapter,
       @Nullable Preprocessing preprocessing,
       GuardInfo info) {
     this.model = model;
@@ -62,6 +69,7 @@ public final class Guard implements AutoCloseable {
     this.detectors = List.copyOf(detectors);
     this.scales = List.copyOf(scales);
     this.calibrator = calibrator;
+    this.adapter = adapter;
     this.preprocessing = preprocessing;
     this.info = info;
     this.maps = maps(model, detectors);
@@ -143,7 +151,7 @@ public final class Guard implements AutoCloseable {
     Torch.start();
     try (PointerScope scope = new PointerScope()) {
       Output output = model.predict(inputs, maps);
-      float[] logits = Tensors.floats(output.logits());
+      float[] logits = Tensors.floats(adapted(inputs, output));
       int classes = Math.toIntExact(output.logits().size(1));
       int[] predicted = predict(logits, logits.length / classes, classes, inputs, ids);
       double[] probability =
@@ -166,6 +174,16 @@ public final class Guard implements AutoCloseable {
         }
       }
       return new Judged(logits, predicted, probability, score, detector);
+    }
+  }
+
+  /** The logits that count: the adapter's, or the model's where there are too few rows for it. */
+  private Tensor adapted(Tensor inputs, Output output) {
+    if (adapter == null || inputs.size(0) < adapter.minimumBatch()) {
+      return output.logits();
+    }
+    synchronized (adapter) {
+      return adapter.adapt(inputs).logits();
     }
   }
 
@@ -255,6 +273,20 @@ public final class Guard implements AutoCloseable {
     return calibrator;
   }
 
+  /** What follows the stream, on its safety net; null if the guard does not adapt. */
+  public @Nullable Adapter adapter() {
+    return adapter;
+  }
+
+  /** Lets the adapter start over; does nothing if there is none. */
+  public void resetAdapter() {
+    if (adapter != null) {
+      synchronized (adapter) {
+        adapter.reset();
+      }
+    }
+  }
+
   /** How images are prepared for the model, or null if it takes tensors as they are. */
   public @Nullable Preprocessing preprocessing() {
     return preprocessing;
@@ -265,6 +297,9 @@ public final class Guard implements AutoCloseable {
     detectors.forEach(Detector::close);
     if (calibrator != null) {
       calibrator.close();
+    }
+    if (adapter != null) {
+      adapter.close();
     }
     if (ownsModel) {
       model.close();

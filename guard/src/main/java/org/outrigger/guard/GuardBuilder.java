@@ -12,6 +12,9 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.adapt.Adapter;
+import org.outrigger.adapt.Adapters;
+import org.outrigger.adapt.SafetyNet;
 import org.outrigger.calibrate.Calibrator;
 import org.outrigger.calibrate.TemperatureScaling;
 import org.outrigger.core.OutriggerException;
@@ -46,6 +49,8 @@ public final class GuardBuilder {
   private final List<Detector> detectors = new ArrayList<>();
   private @Nullable Calibrator calibrator = new TemperatureScaling();
   private boolean calibratorChosen;
+  private @Nullable Adapter adapter;
+  private boolean safetyNet = true;
   private @Nullable Dataset training;
   private @Nullable Preprocessing preprocessing;
   private double accept = 0.95;
@@ -76,6 +81,26 @@ public final class GuardBuilder {
   public GuardBuilder calibrate(@Nullable Calibrator chosen) {
     calibrator = chosen;
     calibratorChosen = true;
+    return this;
+  }
+
+  /**
+   * Lets the guard follow the stream; it owns the adapter. What the adapter learns from the source
+   * it learns from the training data, if some are given, else from the rows that fit the detectors.
+   */
+  public GuardBuilder adapt(@Nullable Adapter chosen) {
+    adapter = chosen;
+    return this;
+  }
+
+  /** As {@link #adapt(Adapter)}, from a stack such as {@code "eata:lr=0.001/unmix-tns"}. */
+  public GuardBuilder adapt(String stack) {
+    return adapt(Adapters.parse(stack));
+  }
+
+  /** Whether the adapter stands on a {@link SafetyNet}; it does by default. */
+  public GuardBuilder safetyNet(boolean on) {
+    safetyNet = on;
     return this;
   }
 
@@ -155,6 +180,9 @@ public final class GuardBuilder {
     for (Detector detector : detectors) {
       model.require(detector, Detector.class);
     }
+    if (adapter != null) {
+      model.require(adapter, Adapter.class);
+    }
     List<String> maps = Guard.maps(model, detectors);
     Fingerprint fingerprint = new Fingerprint();
     RecordedOutputs.Options options =
@@ -176,6 +204,7 @@ public final class GuardBuilder {
         double[][] raw = holdOutScores(holdOut, validation, maps);
         List<ScoreScale> scales = Arrays.stream(raw).map(ScoreScale::new).toList();
         Threshold threshold = Threshold.choose(combined(raw, scales), accept);
+        Adapter follower = startAdapter(fit, validation);
         GuardInfo info =
             new GuardInfo(
                 model.name(),
@@ -194,10 +223,11 @@ public final class GuardBuilder {
                 seed,
                 detectors.stream().map(GuardBuilder::part).toList(),
                 fitted == null ? null : part(fitted),
+                follower == null ? null : Adapters.describe(follower),
                 threshold,
                 metrics(holdOut, fitted),
                 selection);
-        return new Guard(model, false, detectors, scales, fitted, preprocessing, info);
+        return new Guard(model, false, detectors, scales, fitted, follower, preprocessing, info);
       }
     }
   }
@@ -278,6 +308,25 @@ public final class GuardBuilder {
     try (RecordedOutputs known = RecordedOutputs.record(model, training, options)) {
       fitDetectors(rows(training, known), known);
     }
+  }
+
+  private @Nullable Adapter startAdapter(RecordedOutputs fit, Dataset validation) {
+    Adapter chosen = adapter;
+    if (chosen == null) {
+      return null;
+    }
+    Adapter follower =
+        !safetyNet || chosen instanceof SafetyNet ? chosen : new SafetyNet().over(chosen);
+    Dataset source = training != null ? training : rows(validation, fit);
+    if (follower.needs().contains(Need.SOURCE) && !(source instanceof IndexedDataset)) {
+      throw new OutriggerException(
+          follower.stack()
+              + " learns from data that the model knows, in several walks, but "
+              + validation.name()
+              + " can be read only once: give training data in files or in memory.");
+    }
+    follower.start(model, source instanceof IndexedDataset indexed ? indexed : null);
+    return follower;
   }
 
   private void fitDetectors(@Nullable Dataset data, RecordedOutputs outputs) {

@@ -8,6 +8,8 @@ import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.adapt.Adapter;
+import org.outrigger.adapt.Adapters;
 import org.outrigger.calibrate.Calibrator;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Preprocessing;
@@ -30,6 +32,7 @@ import tools.jackson.core.JacksonException;
 final class GuardFiles {
   private static final String KIND = "guard";
   private static final int LAYOUT = 1;
+  private static final String ADAPTER = "adapter.safetensors";
 
   private GuardFiles() {}
 
@@ -60,6 +63,10 @@ final class GuardFiles {
           new Bundle.PartWriter(
               "calibrator.safetensors", file -> StateFiles.write(file, calibrator.state())));
     }
+    Adapter adapter = guard.adapter();
+    if (adapter != null) {
+      parts.add(new Bundle.PartWriter(ADAPTER, file -> save(adapter, file)));
+    }
     parts.add(new Bundle.PartWriter("scores.safetensors", file -> writeScores(guard, file)));
     Map<String, Object> info = new LinkedHashMap<>();
     info.put("layout", LAYOUT);
@@ -69,6 +76,13 @@ final class GuardFiles {
       info.put("preprocessing", Json.object("preprocessing", guard.preprocessing().toJson()));
     }
     Bundle.write(target, KIND, info, parts);
+  }
+
+  private static void save(Adapter adapter, Path file) {
+    // Not in the middle of a batch.
+    synchronized (adapter) {
+      Adapters.save(adapter, file);
+    }
   }
 
   private static void writeScores(Guard guard, Path file) {
@@ -117,12 +131,18 @@ final class GuardFiles {
         made.add(calibrator);
         restore(calibrator, bundle.part("calibrator.safetensors"));
       }
+      Adapter adapter = null;
+      if (info.adapter() != null) {
+        adapter = Adapters.load(bundle.part(ADAPTER), model);
+        made.add(adapter);
+      }
       return new Guard(
           model,
           true,
           detectors,
           readScores(bundle, detectors.size()),
           calibrator,
+          adapter,
           bundle.info().get("preprocessing") == null
               ? null
               : Preprocessing.fromJson(Json.compact(bundle.info().get("preprocessing"))),

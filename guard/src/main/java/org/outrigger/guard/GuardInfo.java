@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param seed of the split
  * @param detectors each detector's slug and hyper-parameters
  * @param calibrator the calibrator's slug and hyper-parameters; null if there is none
+ * @param adapter the stack of adapters, as {@code Adapters.parse} reads it; null if there is none
  * @param threshold the acceptance threshold
  * @param metrics measured on the hold-out: accuracy, expected calibration error and negative
  *     log-likelihood before and after calibration
@@ -47,6 +48,7 @@ public record GuardInfo(
     long seed,
     List<Part> detectors,
     @Nullable Part calibrator,
+    @Nullable String adapter,
     Threshold threshold,
     Map<String, Double> metrics,
     @Nullable String selection) {
@@ -82,6 +84,7 @@ public record GuardInfo(
         seed,
         detectors,
         calibrator,
+        adapter,
         threshold,
         metrics,
         selection);

@@ -2,18 +2,23 @@ package org.outrigger.core.data;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.UnaryOperator;
 import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.torch.Scopes;
 
 /** Rows whose inputs are changed as they are read. */
 final class ShiftedRows implements IndexedDataset {
+  /** What happens to the inputs of these rows. */
+  @FunctionalInterface
+  interface Change {
+    Tensor apply(Tensor inputs, int[] rows);
+  }
+
   private final IndexedDataset source;
   private final String shift;
-  private final UnaryOperator<Tensor> change;
+  private final Change change;
 
-  ShiftedRows(IndexedDataset source, String shift, UnaryOperator<Tensor> change) {
+  ShiftedRows(IndexedDataset source, String shift, Change change) {
     this.source = source;
     this.shift = shift;
     this.change = change;
@@ -53,7 +58,7 @@ final class ShiftedRows implements IndexedDataset {
   public Batch read(int[] rows) {
     Batch plain = source.read(rows);
     try {
-      Tensor changed = Scopes.noGrad(() -> change.apply(plain.inputs()));
+      Tensor changed = Scopes.noGrad(() -> change.apply(plain.inputs(), rows));
       if (!Arrays.equals(changed.shape(), plain.inputs().shape())) {
         throw new OutriggerException(
             "The shift '"

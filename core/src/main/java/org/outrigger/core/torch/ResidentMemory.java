@@ -1,4 +1,4 @@
-package org.outrigger.claims;
+package org.outrigger.core.torch;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -6,13 +6,13 @@ import java.nio.file.Path;
 import org.bytedeco.javacpp.Pointer;
 
 /** The memory of this process that is in RAM: Java's heap, native memory and libraries alike. */
-final class ResidentMemory {
+public final class ResidentMemory {
   private static final Path STATUS = Path.of("/proc/self/status");
 
   private ResidentMemory() {}
 
   /** In megabytes; from {@code VmRSS} where the system shows it. */
-  static double megabytes() {
+  public static double megabytes() {
     if (Files.isReadable(STATUS)) {
       try {
         for (String line : Files.readAllLines(STATUS)) {
