@@ -30,6 +30,7 @@ import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.Linear;
 import org.outrigger.core.nn.Sequential;
+import org.outrigger.core.torch.Gradients;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Torch;
 
@@ -132,6 +133,27 @@ class NormLayersTest {
     assertThat(own.abs().amax().item_double()).isLessThan(1e-6);
     Tensor points = rng.normal(ScalarType.Double, 6, 4, 1, 1);
     assertThat(apart(strict.forward(points), norm.forward(points))).isLessThan(1e-12);
+  }
+
+  @Test
+  void gradientsFlowThroughTheBatchsStatistics() {
+    BatchNorm2d norm = norm();
+    Layer robust = new RobustBatchNorm(norm, 0.3);
+    Layer aware = new InstanceAwareBatchNorm(norm, 0.5, 0.1);
+    for (Layer layer : List.of(robust, aware)) {
+      layer.train();
+      // Replaced weights keep the running statistics where they are.
+      Map<String, Tensor> weights = Map.of("weight", layer.tensor("weight").detach());
+      Tensor x = maps(3);
+      Tensor by = maps(3);
+      Tensor direction = maps(3).mul(new Scalar(1e-5));
+      Tensor leaf = x.clone().requires_grad_(true);
+      Tensor loss = layer.forward(leaf, weights).mul(by).sum();
+      double slope = Gradients.of(loss, leaf).mul(direction).sum().item_double();
+      double up = layer.forward(x.add(direction), weights).mul(by).sum().item_double();
+      double down = layer.forward(x.sub(direction), weights).mul(by).sum().item_double();
+      assertThat((up - down) / 2).isCloseTo(slope, within(1e-6 * Math.abs(slope) + 1e-11));
+    }
   }
 
   @Test
