@@ -21,14 +21,14 @@ class SoakTest {
     List<String> phases = new ArrayList<>();
     List<Soak.Phase> result =
         new Soak(
-                new Soak.Settings(120, 100, 200),
+                new Soak.Settings(120, 100, 100, List.of("safety-net/tent"), 200),
                 (phase, done, megabytes) -> {
                   phases.add(phase);
                   assertThat(megabytes).isGreaterThan(10);
                 })
             .run();
     assertThat(phases).contains("training", "checking").hasSizeGreaterThan(60);
-    assertThat(result).extracting(Soak.Phase::name).containsExactly("training", "checking");
+    assertThat(result).extracting(Soak.Phase::name).containsExactly("training", "checking", "safety-net/tent");
     assertThat(result).allSatisfy(phase -> assertThat(phase.count()).isBetween(100L, 130L));
   }
 
