@@ -53,7 +53,7 @@ class SoakTest {
 
   @Test
   void tooShortARunIsRefused() {
-    assertThatThrownBy(() -> new Soak.Settings(10, 100, 200))
+    assertThatThrownBy(() -> new Soak.Settings(10, 100, 100, List.of(), 200))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("steps = 10");
   }
