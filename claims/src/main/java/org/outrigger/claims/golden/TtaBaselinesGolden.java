@@ -16,7 +16,6 @@ public final class TtaBaselinesGolden implements GoldenSuite {
     NOT_BUILT.put("note_entropy_loss", "note");
     NOT_BUILT.put("occupancy_after_each", "rotta");
     NOT_BUILT.put("support_labels_after", "t3a");
-    NOT_BUILT.put("bn.weight_after", "tent");
   }
 
   @Override
