@@ -140,7 +140,10 @@ public abstract class BaseAdapter<S extends Record> implements Adapter {
     if (needs.contains(Need.SOURCE)) {
       if (source == null || source.size() == 0) {
         throw new OutriggerException(
-            stack() + " learns from data that the model knows, but got none: give source data.");
+            stack()
+                + " learns from data that the model knows, but got none: "
+                + withoutSource()
+                + ".");
       }
       if (needs.contains(Need.LABELS) && !source.labelled()) {
         throw new OutriggerException(
@@ -158,6 +161,11 @@ public abstract class BaseAdapter<S extends Record> implements Adapter {
           }
           initial = Snapshot.of(state());
         });
+  }
+
+  /** What to do when there are no source data, for the message. */
+  protected String withoutSource() {
+    return "give source data";
   }
 
   /** What this adapter itself needs, without those it is over. */

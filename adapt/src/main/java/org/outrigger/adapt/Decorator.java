@@ -77,6 +77,11 @@ public abstract class Decorator<S extends Record> extends BaseAdapter<S> {
     return both;
   }
 
+  @Override
+  protected String withoutSource() {
+    return inner instanceof BaseAdapter<?> below ? below.withoutSource() : super.withoutSource();
+  }
+
   /** Resets the inner adapter; what it did so far still counts. */
   protected final void startOver() {
     Usage below = inner.usage();

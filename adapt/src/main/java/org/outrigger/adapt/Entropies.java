@@ -21,6 +21,20 @@ public final class Entropies {
         });
   }
 
+  /**
+   * The generalised cross-entropy of each row with its own predicted class, (1 - p^q) / q, which a
+   * wrong class pulls less than the cross-entropy does: [N].
+   *
+   * @param q in (0, 1]; near 0 it is the cross-entropy, 1 is 1 - p
+   */
+  public static Tensor generalised(Tensor logits, double q) {
+    return Scopes.tensor(
+        () -> {
+          Tensor largest = PseudoLabel.losses(logits).neg().mul(new Scalar(q)).exp();
+          return largest.neg().add(new Scalar(1.0)).div(new Scalar(q));
+        });
+  }
+
   /** The mean softmax of a batch, [C]. */
   public static Tensor meanProbabilities(Tensor logits) {
     return Scopes.tensor(() -> torch.softmax(logits, 1).mean(0));

@@ -141,13 +141,19 @@ public abstract class GradientAdapter<S extends Record & Descent> extends ModelA
   /** One forward pass and, if the batch has a loss, one step; in a scope, without gradients. */
   protected Output update(Tensor inputs) {
     Output output = Scopes.grad(true, () -> forward(inputs));
-    Tensor loss = Scopes.grad(true, () -> penalised(loss(inputs, output), output));
-    boolean stepped = loss != null && descend(loss);
-    after(inputs, output, stepped);
+    follow(inputs, output);
     return output;
   }
 
-  private @Nullable Tensor penalised(@Nullable Tensor loss, Output output) {
+  /** What a forward pass is followed by: one step, if the batch has a loss. */
+  protected void follow(Tensor inputs, Output output) {
+    Tensor loss = Scopes.grad(true, () -> penalised(loss(inputs, output), output));
+    boolean stepped = loss != null && descend(loss);
+    after(inputs, output, stepped);
+  }
+
+  /** The loss with what a filter adds to it; null if there is none. */
+  protected final @Nullable Tensor penalised(@Nullable Tensor loss, Output output) {
     Tensor penalty = loss == null || filter == null ? null : filter.penalty(output.logits());
     return loss == null || penalty == null ? loss : loss.add(penalty);
   }

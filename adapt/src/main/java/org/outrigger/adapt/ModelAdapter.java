@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.UnaryOperator;
+import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -25,6 +26,7 @@ import org.outrigger.core.model.Output;
  * @param <S> the record of hyper-parameters
  */
 public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
+  private @Nullable Model original;
   private @Nullable Model copy;
   private @Nullable NormalisationAdapter<?> normalisation;
   private @Nullable UnaryOperator<Output> correction;
@@ -46,16 +48,45 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
    * to the enclosing scope.
    */
   protected Output forward(Tensor inputs) {
-    Output output = run(inputs);
+    return forward(model(), inputs);
+  }
+
+  /** As {@link #forward(Tensor)}, of a copy of the copy, such as a student. */
+  protected final Output forward(Model network, Tensor inputs) {
+    return corrected(run(network, inputs));
+  }
+
+  /** The output of a forward pass as a correction over this adapter, if there is one, wants it. */
+  protected final Output corrected(Output output) {
     return correction == null ? output : correction.apply(output);
   }
 
-  private Output run(Tensor inputs) {
-    Model now = model();
+  private Output run(Model network, Tensor inputs) {
     if (normalisation == null && onBatchStatistics()) {
-      return as(now, Capabilities.HasBatchStatistics.class).forwardOnBatchStatistics(inputs);
+      return as(network, Capabilities.HasBatchStatistics.class).forwardOnBatchStatistics(inputs);
     }
-    return as(now, Capabilities.Differentiable.class).forward(inputs);
+    return as(network, Capabilities.Differentiable.class).forward(inputs);
+  }
+
+  /**
+   * Runs {@code work}, whose forward passes are not to count for normalisation layers that learn
+   * from every batch: their buffers are put back afterwards.
+   */
+  protected final void undisturbed(Runnable work) {
+    if (normalisation == null) {
+      work.run();
+      return;
+    }
+    Map<String, Tensor> buffers = as(model(), Capabilities.Differentiable.class).buffers();
+    Map<String, Tensor> before = new LinkedHashMap<>();
+    buffers.forEach((name, buffer) -> before.put(name, buffer.detach().clone()));
+    try {
+      work.run();
+    } finally {
+      try (AutoGradMode off = new AutoGradMode(false)) {
+        before.forEach((name, value) -> Objects.requireNonNull(buffers.get(name)).copy_(value));
+      }
+    }
   }
 
   /** Lets {@code change} recompute the logits of every forward pass, gradients included. */
@@ -78,11 +109,15 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
 
   /** The copy as a network whose layers can be replaced. */
   protected final NeuralModel network() {
-    if (!(model() instanceof NeuralModel network)) {
+    return network(model());
+  }
+
+  private NeuralModel network(Model model) {
+    if (!(model instanceof NeuralModel network)) {
       throw new OutriggerException(
           stack()
               + " replaces normalisation layers, which "
-              + model().name()
+              + model.name()
               + " does not allow: use a network of layers, such as one of the zoo.");
     }
     return network;
@@ -96,15 +131,32 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
   @Override
   protected final void configure(
       Model model, @Nullable IndexedDataset source, @Nullable State saved) {
-    Model made = as(model, Capabilities.Copyable.class).deepCopy();
+    original = model;
+    Model made = configured(model);
     copy = made;
-    Capabilities.Differentiable network = as(made, Capabilities.Differentiable.class);
-    network.train(false);
-    network.parameters().values().forEach(p -> p.requires_grad_(false));
-    if (normalisation != null) {
-      normalisation.install(network());
-    }
     prepare(made);
+  }
+
+  /** A copy in evaluation mode with all parameters frozen and with the layers of this stack. */
+  final Model configured(Model model) {
+    Model made = as(model, Capabilities.Copyable.class).deepCopy();
+    try {
+      Capabilities.Differentiable network = as(made, Capabilities.Differentiable.class);
+      network.train(false);
+      network.parameters().values().forEach(p -> p.requires_grad_(false));
+      if (normalisation != null) {
+        normalisation.install(network(made));
+      }
+      return made;
+    } catch (RuntimeException e) {
+      made.close();
+      throw e;
+    }
+  }
+
+  /** The model it was started on, borrowed; only while it is started and learns from the source. */
+  protected final Model original() {
+    return Objects.requireNonNull(original);
   }
 
   @Override
@@ -170,6 +222,7 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
   protected void release() {
     Model old = copy;
     copy = null;
+    original = null;
     if (old != null) {
       old.close();
     }

@@ -12,10 +12,13 @@ import picocli.CommandLine.Spec;
     subcommands = {EarTrainCommand.class, EarPredictCommand.class, EarReportCommand.class},
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger ear train --model camera.pt --domain day=day/ --out camera.ear",
-      "  outrigger ear train --from camera.ear --domain night=night/ --out camera.ear",
-      "  outrigger ear predict --ear camera.ear --data incoming/ --out routed.csv",
-      "  outrigger ear report --ear camera.ear --domain day=test-day/"
+      "  outrigger adapt ear train --model camera.pt --domain day=day/ \\",
+      "      --out camera.ear",
+      "  outrigger adapt ear train --from camera.ear --domain night=night/ \\",
+      "      --out camera.ear",
+      "  outrigger adapt ear predict --ear camera.ear --data incoming/ \\",
+      "      --out routed.csv",
+      "  outrigger adapt ear report --ear camera.ear --domain day=test-day/"
     })
 final class EarCommand implements Runnable {
   @Spec private CommandSpec spec;

@@ -37,8 +37,9 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger ear predict --ear camera.ear --data incoming/ --out routed.csv",
-      "  outrigger ear predict --ear plants.ear --data rows.parquet \\",
+      "  outrigger adapt ear predict --ear camera.ear --data incoming/ \\",
+      "      --out routed.csv",
+      "  outrigger adapt ear predict --ear plants.ear --data rows.parquet \\",
       "      --id-column order --out routed.parquet"
     })
 final class EarPredictCommand implements Runnable {
@@ -170,7 +171,7 @@ final class EarPredictCommand implements Runnable {
               "More than half of the last "
                   + window
                   + " rows are unknown: this looks like a new domain. Label some rows and learn it"
-                  + " with 'outrigger ear train --from'.");
+                  + " with 'outrigger adapt ear train --from'.");
     }
   }
 }

@@ -31,8 +31,8 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger ear report --ear camera.ear",
-      "  outrigger ear report --ear camera.ear --domain day=test-day/ \\",
+      "  outrigger adapt ear report --ear camera.ear",
+      "  outrigger adapt ear report --ear camera.ear --domain day=test-day/ \\",
       "      --domain night=test-night/ --domain rain=rain/"
     })
 final class EarReportCommand implements Runnable {

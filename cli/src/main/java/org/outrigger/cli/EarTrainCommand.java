@@ -35,10 +35,11 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger ear train --model camera.pt --domain day=day/ \\",
+      "  outrigger adapt ear train --model camera.pt --domain day=day/ \\",
       "      --domain night=night/ --out camera.ear",
-      "  outrigger ear train --from camera.ear --domain fog=fog/ --out camera.ear",
-      "  outrigger ear train --model mlp.safetensors --domain plant1=one.csv \\",
+      "  outrigger adapt ear train --from camera.ear --domain fog=fog/ \\",
+      "      --out camera.ear",
+      "  outrigger adapt ear train --model mlp.safetensors --domain plant1=one.csv \\",
       "      --domain plant2=two.csv --label state --setting head=SHARED \\",
       "      --setting maxParameters=2000 --out plants.ear"
     })

@@ -26,6 +26,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
       SayNoCommand.class,
       GuardCommand.class,
       DetectCommand.class,
+      AdaptCommand.class,
+      EdgeCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

@@ -34,7 +34,7 @@ class EarCommandTest {
   }
 
   private static Shell.Result train(Object... more) {
-    List<Object> words = new ArrayList<>(List.of("ear", "train", "--label", "label"));
+    List<Object> words = new ArrayList<>(List.of("adapt", "ear", "train", "--label", "label"));
     words.addAll(Arrays.asList(more));
     return Shell.run(words.toArray());
   }
@@ -73,6 +73,7 @@ class EarCommandTest {
 
     Shell.Result report =
         Shell.run(
+                "adapt",
                 "ear",
                 "report",
                 "--ear",
@@ -89,6 +90,7 @@ class EarCommandTest {
         Json.object(
             "report",
             Shell.run(
+                    "adapt",
                     "ear",
                     "report",
                     "--ear",
@@ -106,7 +108,7 @@ class EarCommandTest {
 
     Path routed = folder.resolve("routed.csv");
     assertThat(
-            Shell.run("ear", "predict", "--ear", ear, "--data", other, "--out", routed)
+            Shell.run("adapt", "ear", "predict", "--ear", ear, "--data", other, "--out", routed)
                 .worked()
                 .out())
         .contains("150 rows predicted", "garden: ", "lab: ", "Predictions: " + routed);
@@ -122,7 +124,16 @@ class EarCommandTest {
     start(ear, "--setting", "quantile=0.5", "--setting", "window=20").worked();
     Path routed = folder.resolve("routed.parquet");
     assertThat(
-            Shell.run("ear", "predict", "--ear", ear, "--data", otherInstrument(), "--out", routed)
+            Shell.run(
+                    "adapt",
+                    "ear",
+                    "predict",
+                    "--ear",
+                    ear,
+                    "--data",
+                    otherInstrument(),
+                    "--out",
+                    routed)
                 .worked()
                 .out())
         .contains("150 unknown (100.0 %)", "looks like a new domain", "ear train --from");
@@ -151,6 +162,7 @@ class EarCommandTest {
     start(ear, "--setting", "stepss=9").refused("has no hyper-parameter 'stepss'");
     start(ear, "--setting", "taps=fc9").refused("no tap 'fc9'");
     Shell.run(
+            "adapt",
             "ear",
             "train",
             "--model",
@@ -162,7 +174,7 @@ class EarCommandTest {
             "--out",
             ear)
         .refused();
-    Shell.run("ear", "report", "--ear", Samples.FLOWER_GUARD).refused("saved guard");
+    Shell.run("adapt", "ear", "report", "--ear", Samples.FLOWER_GUARD).refused("saved guard");
     assertThat(Shell.names(folder)).isEmpty();
   }
 }

@@ -26,7 +26,7 @@ class NothingNativeTest {
         "guard fit --help",
         "zero-shot --help",
         "say-no --help",
-        "ear train --help"
+        "adapt ear train --help"
       })
   void helpAndListsLoadNoNativeLibrary(String words) throws Exception {
     assertThat(fork(words.split(" ", -1)).lines().count()).isGreaterThan(5);

@@ -22,6 +22,7 @@ import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.datasets.Digits;
+import org.outrigger.evaluate.stream.StreamProtocol;
 
 /**
  * The small bench of the claims about test-time adaptation: handwritten digits at 16 x 16 pixels, a
@@ -31,9 +32,13 @@ import org.outrigger.datasets.Digits;
  * <pre>{@code
  * try (DigitsBench bench = DigitsBench.open(seed, scale);
  *     NeuralModel source = bench.source(Recipe.defaults())) {
- *   for (Shift shift : bench.mild("contrast", "fog")) {
- *     IndexedDataset foggy = shift.of(bench.test());
- *   }
+ *   TestStream stream =
+ *       bench
+ *           .protocol("correlated")
+ *           .with(s -> s.withPasses(2))
+ *           .over(bench.test(), bench.mild("contrast", "fog"));
+ *   StreamReport report =
+ *       StreamEvaluation.of(stream).run(StreamPredictor.frozen(source::forward));
  * }
  * }</pre>
  *
@@ -227,6 +232,11 @@ public final class DigitsBench implements AutoCloseable {
    */
   public List<Shift> hard(String... names) {
     return choose(DigitShifts.hard(seed), names);
+  }
+
+  /** The stream protocol of that name with this bench's seed. */
+  public StreamProtocol protocol(String name) {
+    return StreamProtocol.parse(name).with(settings -> settings.withSeed(seed));
   }
 
   private static List<Shift> choose(List<Shift> all, String... names) {

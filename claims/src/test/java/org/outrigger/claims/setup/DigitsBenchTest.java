@@ -19,6 +19,8 @@ import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
+import org.outrigger.evaluate.stream.StreamEvaluation;
+import org.outrigger.evaluate.stream.StreamPredictor;
 
 class DigitsBenchTest {
   private static double accuracy(NeuralModel model, IndexedDataset data) {
@@ -128,6 +130,28 @@ class DigitsBenchTest {
             assertThat(contrast.std().div(clean.std()).item_double()).isBetween(.55, .65);
           });
     }
+  }
+
+  @Test
+  void batchStatisticsHelpInAShuffledStreamAndLessInACorrelatedOne() {
+    try (DigitsBench bench = DigitsBench.open(0, Scale.FULL);
+        NeuralModel source = bench.source(Recipe.defaults().withEpochs(8));
+        NeuralModel batchStatistics = source.deepCopy()) {
+      // Running statistics move in training mode, but are not used.
+      batchStatistics.train(true);
+      double frozen = accuracy(bench, "continual", source);
+      double shuffled = accuracy(bench, "continual", batchStatistics);
+      double correlated = accuracy(bench, "correlated", batchStatistics);
+      assertThat(shuffled).isGreaterThan(frozen + .1);
+      assertThat(correlated).isLessThan(shuffled - .05);
+    }
+  }
+
+  private static double accuracy(DigitsBench bench, String protocol, NeuralModel model) {
+    return StreamEvaluation.of(
+            bench.protocol(protocol).over(bench.test(), bench.mild("contrast", "fog", "blur")))
+        .run(StreamPredictor.frozen(model::forward))
+        .accuracy();
   }
 
   @Test
