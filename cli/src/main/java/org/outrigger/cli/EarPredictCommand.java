@@ -32,8 +32,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Predicts every row with the adaptor of the domain that it is most like.",
-      "Writes label, probability, domain, OOD score and whether the row is unknown, and says whether"
-          + " the data looks like a new domain."
+      "Writes label, probability, domain, OOD score and whether the row is unknown, and says"
+          + " whether the data looks like a new domain."
     },
     footerHeading = "%nExamples:%n",
     footer = {

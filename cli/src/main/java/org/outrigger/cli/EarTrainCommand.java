@@ -93,7 +93,8 @@ final class EarTrainCommand implements Runnable {
     }
     if (from != null && !settings.isEmpty()) {
       throw new OutriggerException(
-          "A saved EAR keeps its hyper-parameters: leave --setting out, or start anew with --model.");
+          "A saved EAR keeps its hyper-parameters: leave --setting out, or start anew with"
+              + " --model.");
     }
     AtomicFiles.check(out);
     if (from != null) {
@@ -151,7 +152,8 @@ final class EarTrainCommand implements Runnable {
         (name, each) ->
             to.printf(
                 Locale.ROOT,
-                "%s: %,d rows, %s (%,d parameters, best of %d candidates), held-out accuracy %.1f %%%s%n",
+                "%s: %,d rows, %s (%,d parameters, best of %d candidates), held-out accuracy"
+                    + " %.1f %%%s%n",
                 name,
                 each.domain().rows(),
                 each.domain().adaptor(),
