@@ -8,8 +8,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "adapt",
     mixinStandardHelpOptions = true,
-    description = "Compares test-time adapters on streams, and runs them.",
-    subcommands = {AdaptCompareCommand.class, AdaptRunCommand.class},
+    description = "Compares test-time adapters on streams, runs them, and learns new domains.",
+    subcommands = {AdaptCompareCommand.class, AdaptRunCommand.class, EarCommand.class},
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger adapt compare --model m.safetensors --data fashion-mnist \\",
