@@ -9,15 +9,13 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Cotta;
-import org.outrigger.adapt.Episodic;
-import org.outrigger.adapt.Tent;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.model.Capabilities.Differentiable;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
 
-/** TENT and CoTTA over several batches of the small network. */
+/** CoTTA over several batches of the small network. */
 final class TtaTeacherGolden {
   private static final String MASK = "restore_mask.";
 
@@ -25,34 +23,11 @@ final class TtaTeacherGolden {
 
   /** Whether the case is of this kind. */
   static boolean knows(GoldenCase golden) {
-    return TinyNetwork.in(golden)
-        && (golden.hasOutput("teacher_logits")
-            || (golden.params().has("episodic") && golden.hasOutput("bn.weight_after")));
+    return TinyNetwork.in(golden) && golden.hasOutput("teacher_logits");
   }
 
   static void check(GoldenCase golden) {
-    if (golden.hasOutput("teacher_logits")) {
-      cotta(golden);
-    } else {
-      tent(golden);
-    }
-  }
-
-  private static void tent(GoldenCase golden) {
-    Map<String, Object> settings = descent(golden);
-    boolean episodic = golden.params().path("episodic").asBoolean();
-    Tent tent = Methods.create(Tent.class, "tent", settings);
-    try (NeuralModel model = TinyNetwork.of(golden);
-        Adapter adapter = episodic ? new Episodic().over(tent) : tent) {
-      adapter.start(model, null);
-      golden.expect("logits", stream(adapter, TinyNetwork.batches(golden, "x")));
-      Map<String, Tensor> after = parameters(adapter.model());
-      adapter.trained().forEach(name -> golden.expect(name + "_after", get(after, name)));
-    }
-  }
-
-  private static void cotta(GoldenCase golden) {
-    Map<String, Object> settings = descent(golden);
+    Map<String, Object> settings = StreamGolden.descent(golden);
     settings.put("mt", golden.param("teacher_momentum"));
     settings.put("ap", 0.0);
     // How many times the student has been restored: once for each parameter and batch.
@@ -76,13 +51,6 @@ final class TtaTeacherGolden {
         golden.expect("student." + name, get(student, name));
       }
     }
-  }
-
-  /** What the case gives; without a momentum there is none. */
-  private static Map<String, Object> descent(GoldenCase golden) {
-    Map<String, Object> settings = StreamGolden.descent(golden);
-    settings.putIfAbsent("momentum", 0.0);
-    return settings;
   }
 
   private static Map<String, Tensor> parameters(Model model) {
