@@ -161,7 +161,7 @@ class KtfTest {
     try (Ktf one = new Ktf(SHORT);
         Ktf same = new Ktf(SHORT);
         Ktf restored = new Ktf()) {
-      one.fit(data);
+      one.fit(data, List.of("a", "b", "c"), Listener.NONE);
       same.fit(data);
       float[] expected = Tensors.floats(one.probabilities(data.unlabelled()));
       assertThat(Tensors.floats(same.probabilities(data.unlabelled()))).containsExactly(expected);
@@ -171,6 +171,7 @@ class KtfTest {
           .containsExactly(expected);
       assertThat(restored.settings()).isEqualTo(SHORT);
       assertThat(restored.lastFit()).isEqualTo(one.lastFit());
+      assertThat(restored.classNames()).containsExactly("a", "b", "c");
       assertThat(restored.sourceFingerprint()).isEqualTo(one.sourceFingerprint()).hasSize(64);
       one.restore(one.state());
       assertThat(Tensors.floats(one.probabilities(data.unlabelled()))).containsExactly(expected);
@@ -197,6 +198,8 @@ class KtfTest {
       refused(ktf, new State("detector/knn", 1, good.values(), good.tensors()), "not a");
       refused(ktf, new State(good.type(), 2, good.values(), good.tensors()), "update Outrigger");
       Map<String, Object> values = new LinkedHashMap<>(good.values());
+      values.put("classNames", List.of("a"));
+      refused(ktf, new State(good.type(), 1, values, good.tensors()), "names 1 of 3");
       values.remove("fit");
       refused(ktf, new State(good.type(), 1, values, good.tensors()), "of its fit");
       assertThat(Tensors.floats(ktf.probabilities(data.unlabelled()))).containsExactly(before);
@@ -218,6 +221,7 @@ class KtfTest {
               () ->
                   ktf.fit(
                       data,
+                      List.of(),
                       (step, steps, loss) -> {
                         throw new OutriggerException("enough");
                       }))
@@ -253,6 +257,8 @@ class KtfTest {
     bad(source, labels, labelled, target, unlabelled.log(), "NaN");
     try (Ktf ktf = new Ktf(SHORT)) {
       assertThatThrownBy(() -> ktf.predict(unlabelled)).hasMessageContaining("fit first");
+      assertThatThrownBy(() -> ktf.fit(data, List.of("a"), Listener.NONE))
+          .hasMessageContaining("1 class names for 3");
       ktf.fit(data);
       assertThatThrownBy(() -> ktf.predict(rng.normal(4, 6))).hasMessageContaining("T = 5");
       assertThatThrownBy(() -> ktf.predict(unlabelled.log())).hasMessageContaining("NaN");
