@@ -378,3 +378,185 @@ dirichlet("dirichlet_absent_class", rng.choice([0, 2, 3], 60), rng.dirichlet([1.
 dirichlet("dirichlet_fewer_chunks", rng.integers(0, 7, 200), rng.dirichlet([0.5] * 3, 7))
 dirichlet("dirichlet_many_chunks", rng.integers(0, 12, 900), rng.dirichlet([0.02] * 130, 12))
 dirichlet("dirichlet_full", np.repeat([0, 1, 2], 12), np.eye(4)[[0, 0, 0]])
+
+
+def unmix(name, shape, components, spread, temperature, momentum, noise=None, affine=True):
+    """One UnMix-TNS layer over a stream of batches [T, B, C, H, W]."""
+    channels = shape[2]
+    x = rng.normal(size=shape)
+    mean, var = rng.normal(size=channels), rng.uniform(0.5, 2, channels)
+    inputs = {"x": x, "source_mean": mean, "source_var": var}
+    weight, bias = np.ones(channels), np.zeros(channels)
+    if affine:
+        weight, bias = rng.normal(size=channels), rng.normal(size=channels)
+        inputs |= {"bn.weight": weight, "bn.bias": bias}
+    means, variances = mean[None], var[None]
+    if components > 1:
+        noise = rng.normal(size=(components, channels)) if noise is None else noise
+        inputs["init_noise"] = noise
+        scale = np.sqrt(spread * components / (components - 1))
+        means = mean + scale * np.sqrt(var) * noise
+        variances = np.repeat((1 - spread) * var[None], components, 0)
+    outputs = {"means_init": means, "vars_init": variances}
+    ys = []
+    for batch in x:
+        a, q = batch.mean((2, 3)), batch.var((2, 3))
+        unit = lambda v: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+        p = softmax(unit(a) @ unit(means).T / temperature, 1)[:, :, None]
+        m = (1 - p) * means + p * a[:, None]
+        v = ((1 - p) * variances + p * q[:, None]).mean(1) + (m**2).mean(1) - m.mean(1) ** 2
+        wide = lambda s: s[..., None, None]
+        y = (batch - wide(m.mean(1))) / np.sqrt(wide(v) + 1e-5)
+        ys.append(y * wide(weight) + wide(bias))
+        means = means + momentum * (p * (a[:, None] - means)).mean(0)
+        variances = variances + momentum * (p * (q[:, None] - variances)).mean(0)
+    outputs |= {"y": np.array(ys), "means_after": means, "vars_after": variances}
+    params = {"K": components, "momentum": momentum, "temperature": temperature}
+    save("unmix-tns", name, inputs, params | {"alpha_init": spread, "eps": 1e-5}, outputs)
+
+
+rng = np.random.default_rng(7)
+unmix("unmix_many", (4, 2, 3, 2, 5), 16, 0.5, 0.07, 0.1)
+unmix("unmix_single_images", (3, 1, 4, 3, 3), 5, 0.3, 0.5, 0.3)
+unmix("unmix_points_no_affine", (2, 4, 6, 1, 1), 3, 0.5, 0.07, 0.2, affine=False)
+unmix("unmix_equal_components", (2, 3, 2, 3, 2), 4, 0.5, 0.07, 0.1, noise=np.zeros((4, 2)))
+
+
+def mixtures(name, shape, alpha, momentum):
+    """Source, mixed, batch and running statistics of one layer."""
+    channels = shape[2]
+    x = rng.normal(0.4, 1.3, size=shape)
+    mean, var = rng.normal(size=channels), rng.uniform(0.5, 2, channels)
+    inputs = {"x": x, "running_mean": mean, "running_var": var}
+    normal = lambda b, m, v: (b - m[:, None, None]) / np.sqrt(v[:, None, None] + 1e-5)
+    ys = {"y_source": [], "y_alpha": [], "y_batch": [], "y_ema": []}
+    m, v = mean, var
+    for b in x:
+        bm, biased, unbiased = b.mean((0, 2, 3)), b.var((0, 2, 3)), b.var((0, 2, 3), ddof=1)
+        m, v = m + momentum * (bm - m), v + momentum * (unbiased - v)
+        ys["y_source"].append(normal(b, mean, var))
+        ys["y_alpha"].append(normal(b, mean + alpha * (bm - mean), var + alpha * (unbiased - var)))
+        ys["y_batch"].append(normal(b, bm, biased))
+        ys["y_ema"].append(normal(b, m, v))
+    outputs = {key: np.array(value) for key, value in ys.items()}
+    outputs |= {"ema_mean_after": m, "ema_var_after": v}
+    params = {"alpha": alpha, "momentum": momentum, "eps": 1e-5}
+    save("tta-baselines", name, inputs, params, outputs)
+
+
+mixtures("mixture_single_image", (2, 1, 3, 4, 2), 1 / 17, 0.1)
+mixtures("mixture_points", (2, 5, 4, 1, 1), 0.7, 0.4)
+
+
+def iabn(name, shape, k, momentum):
+    """NOTE's layer in evaluation, training, and evaluation, and its loss."""
+    channels, length = shape[1], shape[2] * shape[3]
+    x = rng.normal(0.5, 2, size=shape) * rng.uniform(0.2, 3, size=(shape[0], channels, 1, 1))
+    mean, var = rng.normal(size=channels), rng.uniform(0.5, 2, channels)
+    logits = rng.normal(size=(6, 3)) * 4
+
+    def layer(m, v):
+        m, v = m[None, :], v[None, :]
+        if length > 1:
+            soft = lambda value, t: np.sign(value) * np.maximum(np.abs(value) - t, 0)
+            own, spread = x.mean((2, 3)), x.var((2, 3), ddof=1)
+            corrected = m + soft(own - m, k * np.sqrt((v + 1e-5) / length))
+            wide = k * (v + 1e-5) * np.sqrt(2 / (length - 1))
+            v = np.maximum(v + soft(spread - v, wide), 0)
+            m = corrected
+        return (x - m[..., None, None]) / np.sqrt(v[..., None, None] + 1e-5)
+
+    outputs = {"y_eval": layer(mean, var)}
+    bm, bv = x.mean((0, 2, 3)), x.var((0, 2, 3), ddof=1)
+    outputs["y_train"] = layer(bm, bv)
+    after = mean + momentum * (bm - mean), var + momentum * (bv - var)
+    outputs |= {"running_mean_after": after[0], "running_var_after": after[1]}
+    outputs["y_eval_after"] = layer(*after)
+    p = softmax(logits, 1)
+    outputs["note_entropy_loss"] = -(p * np.log(p + 1e-6)).mean()
+    inputs = {"x": x, "running_mean": mean, "running_var": var, "logits": logits}
+    params = {"k": k, "bn_momentum": momentum, "eps": 1e-5}
+    save("tta-baselines", name, inputs, params, outputs)
+
+
+iabn("iabn_tight", (4, 3, 3, 2), 0.5, 0.1)
+iabn("iabn_points", (5, 2, 1, 1), 4, 0.01)
+
+
+def memory(name, classes, capacity, offers, lambda_t, lambda_u):
+    """RoTTA's memory, with ties in the uncertainty, and its layer."""
+    labels = rng.integers(0, classes, offers)
+    uncertainty = rng.integers(0, 4, offers) / 4 * np.log(classes)
+    stored = [[] for _ in range(classes)]
+    occupancy = []
+    badness = lambda age, h: (
+        lambda_t / (1 + np.exp(-age / capacity)) + lambda_u * h / np.log(classes)
+    )
+    for i, (label, h) in enumerate(zip(labels, uncertainty)):
+        counts = [len(rows) for rows in stored]
+        among = [label]
+        if counts[label] < capacity / classes:
+            among = []
+            if sum(counts) == capacity:
+                among = [c for c in range(classes) if counts[c] == max(counts)]
+        place = True
+        if among:
+            rows = [(c, j) for c in among for j in range(len(stored[c]))]
+            worst = max(
+                range(len(rows)),
+                key=lambda r: (badness(*stored[rows[r][0]][rows[r][1]][1:]), r),
+            )
+            c, j = rows[worst]
+            place = badness(*stored[c][j][1:]) > badness(0, h)
+            if place:
+                stored[c].pop(j)
+        if place:
+            stored[label].append((i, 0, h))
+        stored = [[(n, age + 1, u) for n, age, u in rows] for rows in stored]
+        occupancy.append([len(rows) for rows in stored])
+    flat = [row for rows in stored for row in rows]
+    ages = np.array([age for _, age, _ in flat]) / capacity
+    x = rng.normal(size=(3, 2, 2, 3, 2))
+    mean, var, alpha = rng.normal(size=2), rng.uniform(0.5, 2, 2), 0.2
+    normal = lambda b, m, v: (b - m[:, None, None]) / np.sqrt(v[:, None, None] + 1e-5)
+    m, v, ys = mean, var, []
+    for b in x:
+        m = m + alpha * (b.mean((0, 2, 3)) - m)
+        v = v + alpha * (b.var((0, 2, 3)) - v)
+        ys.append(normal(b, m, v))
+    inputs = {"pseudo_labels": labels, "uncertainty": uncertainty, "x": x}
+    inputs |= {"running_mean": mean, "running_var": var}
+    outputs = {
+        "occupancy_after_each": occupancy,
+        "final_sample_ids": [n for n, _, _ in flat],
+        "final_ages_over_capacity": ages,
+        "instance_weights": np.exp(-ages) / (1 + np.exp(-ages)),
+        "rbn_train_y": np.array(ys),
+        "rbn_mean_after": m,
+        "rbn_var_after": v,
+        "rbn_eval_y_first": normal(x[0], m, v),
+    }
+    params = {"capacity": capacity, "classes": classes, "rbn_alpha": alpha}
+    save("tta-baselines", name, inputs, params | {"lambda_t": lambda_t, "lambda_u": lambda_u}, outputs)
+
+
+memory("memory_uneven_shares", 3, 7, 60, 1, 1)
+memory("memory_age_alone", 4, 6, 40, 1, 0)
+memory("memory_barely_filled", 5, 64, 9, 0.5, 2)
+
+
+def marginal(name, logits):
+    """The entropy of the mean softmax, its parts and its gradient."""
+    p = softmax(logits, 1)
+    mean = p.mean(0)
+    outer = -(np.log(mean) + 1) / len(p)
+    outputs = {
+        "loss": -(mean * np.log(mean)).sum(),
+        "avg_log_prob": np.log(mean),
+        "grad_logits": p * (outer - (p * outer).sum(1, keepdims=True)),
+    }
+    save("tta-baselines", name, {"logits": logits}, {}, outputs)
+
+
+marginal("memo_one_view", rng.normal(size=(1, 5)))
+marginal("memo_many_views", rng.normal(size=(33, 10)) * 3)

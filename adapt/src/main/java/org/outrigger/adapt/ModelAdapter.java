@@ -51,9 +51,13 @@ public abstract class ModelAdapter<S extends Record> extends BaseAdapter<S> {
     return forward(model(), inputs);
   }
 
-  /** As {@link #forward(Tensor)}, of another network that {@link #configured} made. */
-  final Output forward(Model network, Tensor inputs) {
-    Output output = run(network, inputs);
+  /** As {@link #forward(Tensor)}, of a copy of the copy, such as a student. */
+  protected final Output forward(Model network, Tensor inputs) {
+    return corrected(run(network, inputs));
+  }
+
+  /** The output of a forward pass as a correction over this adapter, if there is one, wants it. */
+  protected final Output corrected(Output output) {
     return correction == null ? output : correction.apply(output);
   }
 

@@ -1,6 +1,7 @@
 package org.outrigger.adapt;
 
 import org.bytedeco.pytorch.Tensor;
+import org.outrigger.core.OutriggerException;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.model.Output;
@@ -20,7 +21,7 @@ public abstract class NormalisationAdapter<S extends Record> extends ModelAdapte
    * Replaces the normalisation layers of a network, which the network then owns. The new ones are
    * {@link org.outrigger.core.nn.Normalisation}s and keep all that they learn in buffers.
    *
-   * @throws org.outrigger.core.OutriggerException if there is no layer to replace
+   * @throws OutriggerException if there is no layer to replace
    */
   public abstract void install(NeuralModel network);
 
@@ -32,6 +33,16 @@ public abstract class NormalisationAdapter<S extends Record> extends ModelAdapte
   @Override
   protected final boolean onBatchStatistics() {
     return false;
+  }
+
+  /** Stands at the bottom of a stack: two methods cannot both replace the same layers. */
+  @Override
+  public Adapter over(Adapter inner) {
+    throw new OutriggerException(
+        card().name()
+            + " replaces normalisation layers itself, so it cannot be put over "
+            + inner.card().name()
+            + ": put the method that trains over it.");
   }
 
   @Override

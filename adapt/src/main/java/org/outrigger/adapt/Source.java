@@ -1,5 +1,6 @@
 package org.outrigger.adapt;
 
+import java.util.function.UnaryOperator;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -34,6 +35,7 @@ public final class Source extends BaseAdapter<Source.Settings> {
   }
 
   private @Nullable Model model;
+  private @Nullable UnaryOperator<Output> correction;
 
   public Source() {
     this(Settings.defaults());
@@ -50,7 +52,13 @@ public final class Source extends BaseAdapter<Source.Settings> {
 
   @Override
   protected Output step(Tensor inputs) {
-    return model().predict(inputs);
+    Output output = model().predict(inputs);
+    return correction == null ? output : correction.apply(output);
+  }
+
+  /** Lets {@code change} recompute the logits of every prediction. */
+  void correct(UnaryOperator<Output> change) {
+    correction = change;
   }
 
   @Override

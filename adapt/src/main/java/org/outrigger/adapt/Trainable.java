@@ -1,5 +1,6 @@
 package org.outrigger.adapt;
 
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -46,6 +47,18 @@ public enum Trainable {
   }
 
   private static Set<String> head(Model model, Map<String, Tensor> all) {
+    return Scopes.scoped(
+        () -> {
+          Collection<Tensor> own = headTensors(model);
+          return all.entrySet().stream()
+              .filter(e -> own.stream().anyMatch(tensor -> shares(e.getValue(), tensor)))
+              .map(e -> Objects.requireNonNull(e.getKey()))
+              .collect(Collectors.toUnmodifiableSet());
+        });
+  }
+
+  /** A last layer may keep its weight in another form than the linear head shows it. */
+  private static Collection<Tensor> headTensors(Model model) {
     LinearHead head =
         model
             .as(Capabilities.HasLinearHead.class)
@@ -56,13 +69,10 @@ public enum Trainable {
                         "The model "
                             + model.name()
                             + " shows no last linear layer: train NORM or ALL."));
-    return Scopes.scoped(
-        () ->
-            all.entrySet().stream()
-                .filter(
-                    e -> shares(e.getValue(), head.weight()) || shares(e.getValue(), head.bias()))
-                .map(e -> Objects.requireNonNull(e.getKey()))
-                .collect(Collectors.toUnmodifiableSet()));
+    return model
+        .as(Capabilities.HasLastLayer.class)
+        .map(owner -> owner.lastLayer().parameters().values())
+        .orElse(List.of(head.weight(), head.bias()));
   }
 
   private static boolean shares(Tensor a, Tensor b) {

@@ -10,6 +10,11 @@
  *       org.outrigger.adapt.DeltaTbr}; {@link org.outrigger.adapt.Cafa} moves features towards the
  *       {@link org.outrigger.adapt.ClassGaussians} of the source.
  *   <li>Over any of them: {@link org.outrigger.adapt.OpenSetTta} chooses the rows to learn from.
+ *   <li>Corrections of outputs, over any adapter or over a model that only predicts: {@link
+ *       org.outrigger.adapt.Lame}, {@link org.outrigger.adapt.AdaNpc} (a {@link
+ *       org.outrigger.adapt.FeatureMemory} that {@link org.outrigger.adapt.NeighbourVoting} trains
+ *       features for), {@link org.outrigger.adapt.T3a}, {@link
+ *       org.outrigger.adapt.PriorCorrection}, {@link org.outrigger.adapt.LabelShiftAdapter}.
  * </ul>
  */
 @NullMarked

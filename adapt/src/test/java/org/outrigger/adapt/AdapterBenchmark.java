@@ -35,7 +35,7 @@ import org.outrigger.core.torch.Scopes;
 public class AdapterBenchmark {
   private static final int BATCHES = 16;
 
-  @Param({"resnet8", "wideresnet16-2"})
+  @Param({"resnet8", "wrn16-2"})
   public String network;
 
   @Param({"source", "lame", "adanpc", "t3a", "bn-adapt", "tent", "eata"})
@@ -48,11 +48,7 @@ public class AdapterBenchmark {
 
   @Setup
   public void setUp() {
-    model =
-        network.startsWith("wide")
-            ? NeuralModel.create(
-                "wideresnet", Map.of("depth", 16, "widen", 2), new long[] {3, 32, 32}, 10, 1)
-            : NeuralModel.create(network, Map.of(), new long[] {3, 32, 32}, 10, 1);
+    model = NeuralModel.create(network, Map.of(), new long[] {3, 32, 32}, 10, 1);
     adapting = Adapters.parse(adapter);
     Scopes.run(
         () -> {

@@ -13,6 +13,7 @@ import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.nn.Activation;
 import org.outrigger.core.nn.BatchNorm2d;
 import org.outrigger.core.nn.Conv2d;
+import org.outrigger.core.nn.Dropout;
 import org.outrigger.core.nn.GlobalAvgPool;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.Linear;
@@ -40,6 +41,7 @@ final class SmallWorld {
             layers.put("n2", new BatchNorm2d(8));
             layers.put("r2", Activation.relu());
             layers.put("pool", new GlobalAvgPool());
+            layers.put("drop", new Dropout(0.2, 5));
             layers.put("fc", new Linear(8, CLASSES, rng));
             NeuralModel model =
                 NeuralModel.of(

@@ -52,7 +52,7 @@ public record Measurements(List<Run> runs) {
   }
 
   /** A figure's value of each seed. */
-  double[] values(String figure) {
+  public double[] values(String figure) {
     return runs.stream()
         .mapToDouble(
             run -> {

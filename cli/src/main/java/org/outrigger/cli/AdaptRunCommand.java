@@ -226,7 +226,8 @@ final class AdaptRunCommand implements Runnable {
     }
   }
 
-  private static void write(TableWriter writer, Batch batch, Output output, List<String> classes) {
+  /** Writes the most probable class of each row of a batch. */
+  static void write(TableWriter writer, Batch batch, Output output, List<String> classes) {
     Tensor p = torch.softmax(output.logits().to(torch.ScalarType.Double), 1);
     Tensor best = p.argmax(new LongOptional(1), true);
     int[] labels = Tensors.ints(best.squeeze(1));

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.bytedeco.javacpp.PointerScope;
+import org.outrigger.adapt.Adapters;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
@@ -27,6 +28,9 @@ import org.outrigger.datasets.UnknownImages;
 import org.outrigger.detect.Detector;
 import org.outrigger.evaluate.corruption.CorruptedDataset;
 import org.outrigger.evaluate.corruption.Corruption;
+import org.outrigger.evaluate.stream.StreamProtocol;
+import org.outrigger.evaluate.stream.TestStream;
+import org.outrigger.guard.AdapterComparison;
 import org.outrigger.guard.AutoDetector;
 import org.outrigger.guard.DetectorComparison;
 import org.outrigger.guard.Guard;
@@ -34,8 +38,8 @@ import org.outrigger.guard.GuardEvaluation;
 import org.outrigger.guard.Verdict;
 
 /**
- * The main job on embedded data: a model, a guard around it, three kinds of unknown inputs, and
- * corrupted inputs of growing severity.
+ * The main job on embedded data: a model, a guard around it, three kinds of unknown inputs,
+ * corrupted inputs of growing severity, and adapters that follow a stream of them.
  */
 final class Demo {
   private static final String DETECTORS =
@@ -44,6 +48,12 @@ final class Demo {
 
   /** Classes that the second model never sees. */
   private static final int[] HELD_OUT = {5, 8};
+
+  /** What is led through a stream of corrupted inputs. */
+  private static final String ADAPTERS = "source,bn-adapt,safety-net/tent";
+
+  private static final int STREAM_SEVERITY = 3;
+  private static final int STREAM_BATCH = 50;
 
   private static final int BATCH = 128;
 
@@ -54,10 +64,11 @@ final class Demo {
    * @param epochs of training
    * @param unknown images of each kind
    * @param corrupted images for each corruption and severity
+   * @param streamed images for each corruption of the stream
    */
-  record Scale(int rows, int epochs, int unknown, int corrupted) {
-    static final Scale FULL = new Scale(8000, 6, 2000, 200);
-    static final Scale QUICK = new Scale(800, 1, 200, 20);
+  record Scale(int rows, int epochs, int unknown, int corrupted, int streamed) {
+    static final Scale FULL = new Scale(8000, 6, 2000, 200, 100);
+    static final Scale QUICK = new Scale(800, 1, 200, 20, 50);
   }
 
   /**
@@ -88,7 +99,8 @@ final class Demo {
       DetectorComparison comparison,
       DetectorComparison heldOut,
       List<String> heldOutClasses,
-      List<Severity> severities) {
+      List<Severity> severities,
+      AdapterComparison adapters) {
     GuardEvaluation.Predictions predictions() {
       return Objects.requireNonNull(evaluation.known().predictions());
     }
@@ -102,6 +114,7 @@ final class Demo {
       json.put("heldOutClasses", heldOutClasses);
       json.put("heldOutDetectors", heldOut.toJson());
       json.put("corruptions", severities);
+      json.put("stream", adapters.toJson());
       return json;
     }
   }
@@ -153,7 +166,8 @@ final class Demo {
         DetectorComparison comparison =
             compare(model, fashion.first(), test, named(digits, textures));
         List<Severity> severities = corrupted(guard, test, steps);
-        return heldOut(fashion, test, evaluation, comparison, severities, steps);
+        AdapterComparison adapters = followed(model, test, steps);
+        return heldOut(fashion, test, evaluation, comparison, severities, adapters, steps);
       }
     }
   }
@@ -164,6 +178,7 @@ final class Demo {
       GuardEvaluation evaluation,
       DetectorComparison comparison,
       List<Severity> severities,
+      AdapterComparison adapters,
       Steps steps) {
     int[] kept =
         java.util.stream.IntStream.range(0, 10)
@@ -185,7 +200,14 @@ final class Demo {
               Map.of("classes never shown", test.onlyUnknown(HELD_OUT)));
       steps.at(1, "done");
       return new Result(
-          seed, fashion.first().size(), evaluation, comparison, second, unseen, severities);
+          seed,
+          fashion.first().size(),
+          evaluation,
+          comparison,
+          second,
+          unseen,
+          severities,
+          adapters);
     }
   }
 
@@ -267,12 +289,25 @@ final class Demo {
     return new DetectorComparison.Part(name, data, outputs);
   }
 
+  private AdapterComparison followed(NeuralModel model, IndexedDataset test, Steps steps) {
+    TestStream stream =
+        StreamProtocol.parse("continual")
+            .with(s -> s.withSeverity(STREAM_SEVERITY).withBatchSize(STREAM_BATCH).withSeed(seed))
+            .over(test.limit(scale.streamed));
+    return AdapterComparison.of(
+        model,
+        null,
+        stream,
+        Adapters.parseAll(ADAPTERS),
+        (name, rows) -> steps.at(0.6 + 0.06 * rows / stream.rows(), "following a stream: " + name));
+  }
+
   private List<Severity> corrupted(Guard guard, IndexedDataset test, Steps steps) {
     List<Severity> all = new ArrayList<>();
     IndexedDataset some = test.limit(scale.corrupted);
     all.add(severity(guard, Map.of("clean", some), 0));
     for (int severity = 1; severity <= Corruption.SEVERITIES; severity++) {
-      steps.at(0.5 + 0.16 * (severity - 1) / 5, "corruptions of severity " + severity);
+      steps.at(0.5 + 0.1 * (severity - 1) / 5, "corruptions of severity " + severity);
       Map<String, Dataset> views = new LinkedHashMap<>();
       for (Corruption corruption : Corruption.CLASSIC) {
         views.put(

@@ -11,6 +11,7 @@ import java.util.Locale;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.Json;
+import org.outrigger.guard.AdapterComparison;
 import org.outrigger.guard.DetectorComparison;
 import org.outrigger.guard.GuardEvaluation;
 import picocli.CommandLine.Command;
@@ -150,6 +151,23 @@ final class DemoCommand implements Runnable {
           percent(each.ece()));
     }
     table.print(out);
+    out.println();
+    out.println(
+        "Following a stream of corrupted inputs without labels, one corruption after another:");
+    out.println();
+    print(result.adapters());
+  }
+
+  private void print(AdapterComparison comparison) {
+    TextTable table = new TextTable("adapter", "accuracy", "ECE", "time a row");
+    for (AdapterComparison.Row row : comparison.rows()) {
+      table.row(
+          row.adapter(),
+          percent(row.report().accuracy()),
+          percent(row.report().total().ece()),
+          String.format(Locale.ROOT, "%.2f ms", row.report().total().millisPerRow()));
+    }
+    table.print(spec.commandLine().getOut());
   }
 
   private void print(DetectorComparison comparison) {

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.outrigger.evaluate.report.Chart;
 import org.outrigger.evaluate.report.ReportPage;
+import org.outrigger.guard.AdapterReport;
 import org.outrigger.guard.GuardReport;
 
 /** The demo's page. */
@@ -44,6 +45,8 @@ final class DemoReport {
             "FPR95",
             rates));
     corruptions(page, result.severities());
+    AdapterReport.accuracy(page, result.adapters());
+    AdapterReport.cost(page, result.adapters());
     GuardReport.predictions(page, result.evaluation());
     GuardReport.pictures(page, result.evaluation());
     GuardReport.provenance(page, result.evaluation().guard());

@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       GuardCommand.class,
       DetectCommand.class,
       AdaptCommand.class,
+      EdgeCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

@@ -7,6 +7,7 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.method.Room;
 import org.outrigger.core.model.Outputs;
+import org.outrigger.core.neighbour.NearestNeighbours;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;

@@ -46,7 +46,7 @@
  * <p>{@link org.outrigger.detect.LogitDetector} and {@link org.outrigger.detect.FittedDetector} are
  * the shells that check input, keep what was {@linkplain org.outrigger.detect.Fitted learned}, save
  * and restore. Shared pieces: {@link org.outrigger.detect.ClassMoments} (means and covariances in
- * one pass), {@link org.outrigger.detect.NearestNeighbours} (exact, by blocks), {@link
+ * one pass), {@link org.outrigger.core.neighbour.NearestNeighbours} (exact, by blocks), {@link
  * org.outrigger.detect.Percentile} (exact, in fixed memory), {@link
  * org.outrigger.detect.HeadEnergy}, {@link org.outrigger.detect.Ash} (activation shaping). {@link
  * org.outrigger.detect.DetectMethods} lists the room.

@@ -18,6 +18,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
+import org.outrigger.core.neighbour.NearestNeighbours;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.core.torch.Torch;

@@ -13,7 +13,7 @@ import org.outrigger.core.nn.Linear;
 import org.outrigger.core.nn.Sequential;
 import org.outrigger.core.torch.Rng;
 
-/** Plain stacks of 3x3 convolution, batch norm and ReLU for images of 14 x 14 pixels. */
+/** Plain stacks of 3x3 convolution, batch norm and ReLU, for images of 14 x 14 pixels or others. */
 public final class SmallConvNet {
   /**
    * One block.
@@ -35,9 +35,19 @@ public final class SmallConvNet {
    */
   public static NeuralModel create(
       List<Block> blocks, Layer pool, int features, int classes, long seed) {
+    return create(blocks, pool, features, classes, SmallImages.shape(), seed);
+  }
+
+  /**
+   * As {@link #create(List, Layer, int, int, long)}, for images of another size.
+   *
+   * @param shape [C, H, W]
+   */
+  public static NeuralModel create(
+      List<Block> blocks, Layer pool, int features, int classes, long[] shape, long seed) {
     try (Rng rng = Rng.named(seed, "weights")) {
       Map<String, Layer> layers = new LinkedHashMap<>();
-      int in = (int) SmallImages.shape()[0];
+      int in = (int) shape[0];
       for (int i = 0; i < blocks.size(); i++) {
         Block block = blocks.get(i);
         // The shift of the batch norm takes the place of the bias.
@@ -52,7 +62,7 @@ public final class SmallConvNet {
       layers.put("flatten", new Flatten());
       layers.put("fc", new Linear(features, classes, rng));
       return NeuralModel.of(
-          "small-conv-net", new Sequential(layers), "fc", SmallImages.shape(), List.of());
+          "small-conv-net", new Sequential(layers), "fc", shape, List.of());
     }
   }
 }

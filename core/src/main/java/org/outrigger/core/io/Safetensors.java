@@ -1,10 +1,14 @@
 package org.outrigger.core.io;
 
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -35,6 +39,7 @@ import tools.jackson.core.ObjectWriteContext;
  * A safetensors file: named tensors behind a JSON header, the format that Hugging Face defined.
  * {@link #open} maps the file and checks the whole header against the file's size before anything
  * is allocated for a tensor; {@link #tensor} copies one tensor out. Safe for concurrent readers.
+ * {@link #bytes} and {@link #of} do the same in memory, for messages.
  */
 public final class Safetensors implements AutoCloseable {
   /** One tensor's place in the file. */
@@ -65,13 +70,22 @@ public final class Safetensors implements AutoCloseable {
   /** How much is mapped or copied at once. */
   private static final long SLICE = 1L << 28;
 
-  private final Path file;
-  private final FileChannel channel;
+  /** What an array can hold on every JVM. */
+  private static final long MOST_IN_MEMORY = Integer.MAX_VALUE - 8;
+
+  /** What the tensors are copied from. */
+  private interface Source extends Closeable {
+    /** Bytes of the file; at most {@link #SLICE} at once. */
+    ByteBuffer slice(long from, long length) throws IOException;
+  }
+
+  private final String file;
+  private final Source source;
   private final SafetensorsHeader header;
 
-  private Safetensors(Path file, FileChannel channel, SafetensorsHeader header) {
+  private Safetensors(String file, Source source, SafetensorsHeader header) {
     this.file = file;
-    this.channel = channel;
+    this.source = source;
     this.header = header;
   }
 
@@ -90,17 +104,63 @@ public final class Safetensors implements AutoCloseable {
     } catch (NoSuchFileException e) {
       throw new OutriggerException(file + " does not exist.", e);
     } catch (IOException e) {
-      throw unreadable(file, e);
+      throw unreadable(file.toString(), e);
     }
     try {
-      return new Safetensors(file, channel, SafetensorsHeader.read(file.toString(), channel));
+      return new Safetensors(
+          file.toString(),
+          mapped(channel),
+          SafetensorsHeader.read(file.toString(), channel, channel.size()));
     } catch (IOException e) {
       close(channel, e);
-      throw unreadable(file, e);
+      throw unreadable(file.toString(), e);
     } catch (RuntimeException e) {
       close(channel, e);
       throw e;
     }
+  }
+
+  private static Source mapped(FileChannel channel) {
+    return new Source() {
+      @Override
+      public ByteBuffer slice(long from, long length) throws IOException {
+        return channel.map(FileChannel.MapMode.READ_ONLY, from, length);
+      }
+
+      @Override
+      public void close() throws IOException {
+        channel.close();
+      }
+    };
+  }
+
+  /**
+   * Reads what {@link #bytes} made; the array is borrowed.
+   *
+   * @param what what the bytes are, for messages
+   * @throws OutriggerException if they are not a whole safetensors file
+   */
+  public static Safetensors of(String what, byte[] bytes) {
+    try {
+      SafetensorsHeader header =
+          SafetensorsHeader.read(
+              what, Channels.newChannel(new ByteArrayInputStream(bytes)), bytes.length);
+      return new Safetensors(what, inMemory(bytes), header);
+    } catch (IOException e) {
+      throw unreadable(what, e);
+    }
+  }
+
+  private static Source inMemory(byte[] bytes) {
+    return new Source() {
+      @Override
+      public ByteBuffer slice(long from, long length) {
+        return ByteBuffer.wrap(bytes, Math.toIntExact(from), Math.toIntExact(length));
+      }
+
+      @Override
+      public void close() {}
+    };
   }
 
   private static void close(FileChannel channel, Exception because) {
@@ -111,19 +171,24 @@ public final class Safetensors implements AutoCloseable {
     }
   }
 
-  private static OutriggerException unreadable(Path file, IOException e) {
+  private static OutriggerException unreadable(String file, IOException e) {
     return new OutriggerException(file + " cannot be read: " + e.getMessage(), e);
   }
 
   /** All tensors of a file; they belong to the innermost scope or to the caller. */
   public static Map<String, Tensor> read(Path file) {
     try (Safetensors view = open(file)) {
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      for (String name : view.names()) {
-        tensors.put(name, view.tensor(name));
-      }
-      return tensors;
+      return view.tensors();
     }
+  }
+
+  /** Copies of all tensors; they belong to the innermost scope or to the caller. */
+  public Map<String, Tensor> tensors() {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    for (String name : names()) {
+      tensors.put(name, tensor(name));
+    }
+    return tensors;
   }
 
   /** The tensors' names in the order of the file. */
@@ -176,10 +241,8 @@ public final class Safetensors implements AutoCloseable {
     try {
       for (long done = 0; done < size; done += SLICE) {
         long length = Math.min(SLICE, size - done);
-        ByteBuffer source =
-            channel.map(
-                FileChannel.MapMode.READ_ONLY, header.dataStart() + entry.begin() + done, length);
-        slice(tensor, done, length).put(source);
+        slice(tensor, done, length)
+            .put(source.slice(header.dataStart() + entry.begin() + done, length));
       }
     } catch (IOException e) {
       throw unreadable(file, e);
@@ -199,7 +262,7 @@ public final class Safetensors implements AutoCloseable {
   @Override
   public void close() {
     try {
-      channel.close();
+      source.close();
     } catch (IOException e) {
       throw unreadable(file, e);
     }
@@ -214,21 +277,51 @@ public final class Safetensors implements AutoCloseable {
    * @throws OutriggerException if a type is not in the format, or if the file cannot be written
    */
   public static void write(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
+    List<Item> items = items(tensors);
+    byte[] head = header(items, metadata);
+    AtomicFiles.write(file, out -> write(head, items, out));
+  }
+
+  /**
+   * The same bytes as {@link #write} puts into a file.
+   *
+   * @param tensors of any layout and device; borrowed
+   * @throws OutriggerException if a type is not in the format, or if it is more than 2 GiB
+   */
+  public static byte[] bytes(Map<String, Tensor> tensors, Map<String, String> metadata) {
+    List<Item> items = items(tensors);
+    byte[] head = header(items, metadata);
+    long size = 8L + head.length;
+    for (Item item : items) {
+      size += item.tensor().numel() * item.type().bytes;
+    }
+    if (size > MOST_IN_MEMORY) {
+      throw new OutriggerException(
+          "The tensors take " + size + " bytes, too many for one array: write them to a file.");
+    }
+    ByteArrayOutputStream out = new ByteArrayOutputStream((int) size);
+    try {
+      write(head, items, out);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return out.toByteArray();
+  }
+
+  private static List<Item> items(Map<String, Tensor> tensors) {
     List<Item> items = new ArrayList<>();
     tensors.forEach((name, tensor) -> items.add(new Item(name, tensor, type(name, tensor))));
     items.sort(
         Comparator.comparingInt((Item item) -> -item.type().bytes).thenComparing(Item::name));
-    byte[] head = header(items, metadata);
-    AtomicFiles.write(
-        file,
-        out -> {
-          out.write(
-              ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).array());
-          out.write(head);
-          for (Item item : items) {
-            copyOut(item.tensor(), out);
-          }
-        });
+    return items;
+  }
+
+  private static void write(byte[] head, List<Item> items, OutputStream out) throws IOException {
+    out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(head.length).array());
+    out.write(head);
+    for (Item item : items) {
+      copyOut(item.tensor(), out);
+    }
   }
 
   private record Item(String name, Tensor tensor, Type type) {}

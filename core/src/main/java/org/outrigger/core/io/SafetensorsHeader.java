@@ -3,7 +3,7 @@ package org.outrigger.core.io;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.SeekableByteChannel;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -30,13 +30,14 @@ record SafetensorsHeader(
   static final int LIMIT = 100_000_000;
   private static final int MAX_DIMENSIONS = 64;
 
-  static SafetensorsHeader read(String file, SeekableByteChannel channel) throws IOException {
-    return new Reader(file).read(channel);
+  /** Reads the header of a file of {@code fileSize} bytes, whose first the channel gives next. */
+  static SafetensorsHeader read(String file, ReadableByteChannel channel, long fileSize)
+      throws IOException {
+    return new Reader(file).read(channel, fileSize);
   }
 
   private record Reader(String file) {
-    SafetensorsHeader read(SeekableByteChannel channel) throws IOException {
-      long fileSize = channel.size();
+    SafetensorsHeader read(ReadableByteChannel channel, long fileSize) throws IOException {
       if (fileSize < 10) {
         throw damaged("it has only " + fileSize + " bytes");
       }
@@ -87,7 +88,7 @@ record SafetensorsHeader(
           8 + length);
     }
 
-    private ByteBuffer fill(SeekableByteChannel channel, int bytes) throws IOException {
+    private ByteBuffer fill(ReadableByteChannel channel, int bytes) throws IOException {
       ByteBuffer buffer = ByteBuffer.allocate(bytes);
       while (buffer.hasRemaining()) {
         if (channel.read(buffer) < 0) {

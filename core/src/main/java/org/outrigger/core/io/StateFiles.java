@@ -1,9 +1,7 @@
 package org.outrigger.core.io;
 
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.Map;
-import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.OutriggerException;
 
 /**
@@ -51,11 +49,7 @@ public final class StateFiles {
             file + " has the impossible layout version '" + version + "': the file is damaged.");
       }
       Map<String, Object> parsed = Json.object("The values in " + file, values);
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      for (String name : view.names()) {
-        tensors.put(name, view.tensor(name));
-      }
-      return new State(type, Integer.parseInt(version), parsed, tensors);
+      return new State(type, Integer.parseInt(version), parsed, view.tensors());
     }
   }
 }

@@ -12,6 +12,7 @@ public enum Need {
   PARAMETER_GRADIENTS("gradients with respect to the parameters"),
   SWAPPABLE_LAYERS("layers that can be replaced"),
   NORM_LAYERS("normalisation layers"),
+  DROPOUT("a dropout layer"),
   LABELS("class labels in the data it is fitted on"),
   SOURCE("data that the model knows, given before the stream starts"),
   OUTLIERS("a set of outliers to train with"),

@@ -19,6 +19,8 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.io.Safetensors;
 import org.outrigger.core.method.Need;
+import org.outrigger.core.nn.Affine;
+import org.outrigger.core.nn.BottleneckHead;
 import org.outrigger.core.nn.Dropout;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Layer;
@@ -98,7 +100,7 @@ public final class NeuralModel
    */
   public static NeuralModel of(
       String name, Layer root, String headPath, long[] inputShape, List<String> classNames) {
-    if (!(root.get(headPath) instanceof Linear head)) {
+    if (!(root.get(headPath) instanceof Affine head)) {
       throw new OutriggerException(
           "The head '" + headPath + "' is a " + root.get(headPath) + ", not a linear layer.");
     }
@@ -148,9 +150,11 @@ public final class NeuralModel
     return root;
   }
 
-  /** The path of the last layer, the head. */
+  /** The path of the last layer, the head; inside a {@link BottleneckHead} its classifier. */
   public String headPath() {
-    return headPath;
+    return root.get(headPath) instanceof BottleneckHead
+        ? headPath + "." + BottleneckHead.CLASSIFIER
+        : headPath;
   }
 
   /** The shape of one input row: [C, H, W] or [D]; 0 where any size will do. */
@@ -184,7 +188,7 @@ public final class NeuralModel
             Need.PARAMETER_GRADIENTS,
             Need.SWAPPABLE_LAYERS,
             Need.TRAINING);
-    if (root.get(headPath) instanceof Linear) {
+    if (lastLayer() instanceof Affine) {
       offers.add(Need.LINEAR_HEAD);
     } else if (root.get(headPath) instanceof TemperatureHead) {
       offers.add(Need.LEARNED_TEMPERATURE);
@@ -195,6 +199,9 @@ public final class NeuralModel
     if (!normLayers().isEmpty()) {
       offers.add(Need.NORM_LAYERS);
     }
+    if (dropouts().values().stream().anyMatch(layer -> layer.p() > 0)) {
+      offers.add(Need.DROPOUT);
+    }
     if (as(Capabilities.HasModalities.class).isPresent()) {
       offers.add(Need.MODALITIES);
     }
@@ -204,7 +211,7 @@ public final class NeuralModel
   /** Its own capabilities and those of its root layer; a last layer may be no linear head. */
   @Override
   public <T> Optional<T> as(Class<T> capability) {
-    if (capability == Capabilities.HasLinearHead.class && !(root.get(headPath) instanceof Linear)) {
+    if (capability == Capabilities.HasLinearHead.class && !(lastLayer() instanceof Affine)) {
       return Optional.empty();
     }
     if (capability == Capabilities.HasNegatedHead.class && !hasNegatedHead()) {
@@ -258,7 +265,7 @@ public final class NeuralModel
 
   private Output run(Tensor inputs, ForwardContext wanted, List<String> maps) {
     Torch.start();
-    ForwardContext context = wanted.watchInput(FEATURES, root.get(headPath));
+    ForwardContext context = wanted.watchInput(FEATURES, lastLayer());
     for (String map : maps) {
       context = context.watchOutput(map, root.get(map));
     }
@@ -351,7 +358,7 @@ public final class NeuralModel
 
   @Override
   public LinearHead head() {
-    if (!(root.get(headPath) instanceof Linear head)) {
+    if (!(lastLayer() instanceof Affine)) {
       throw new OutriggerException(
           "The head '"
               + headPath
@@ -361,11 +368,11 @@ public final class NeuralModel
               + root.get(headPath)
               + ", which is not a linear layer.");
     }
-    return head(head);
+    return head(lastLayer());
   }
 
-  private static LinearHead head(Linear head) {
-    Tensor weight = head.tensor("weight");
+  private static LinearHead head(Layer head) {
+    Tensor weight = ((Affine) head).matrix();
     Tensor bias =
         head.has("bias")
             ? head.tensor("bias")
@@ -390,7 +397,7 @@ public final class NeuralModel
 
   @Override
   public Layer lastLayer() {
-    return root.get(headPath);
+    return root.get(headPath());
   }
 
   @Override
@@ -411,14 +418,20 @@ public final class NeuralModel
   @Override
   public Map<String, Rng> generators() {
     Map<String, Rng> generators = new LinkedHashMap<>();
+    dropouts().forEach((path, layer) -> generators.put(path, layer.rng()));
+    return generators;
+  }
+
+  private Map<String, Dropout> dropouts() {
+    Map<String, Dropout> dropouts = new LinkedHashMap<>();
     root.layers()
         .forEach(
             (path, layer) -> {
               if (layer instanceof Dropout dropout) {
-                generators.put(path, dropout.rng());
+                dropouts.put(path, dropout);
               }
             });
-    return generators;
+    return dropouts;
   }
 
   @Override

@@ -7,7 +7,7 @@ import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 
 /** y = x W^T + b over the last dimension; {@code weight} [out, in], {@code bias} [out]. */
-public final class Linear extends Layer {
+public final class Linear extends Layer implements Affine {
   private final long in;
   private final long out;
 
@@ -29,14 +29,19 @@ public final class Linear extends Layer {
         });
   }
 
-  /** The size of the last dimension of its input. */
+  @Override
   public long in() {
     return in;
   }
 
-  /** The size of the last dimension of its output. */
+  @Override
   public long out() {
     return out;
+  }
+
+  @Override
+  public Tensor matrix() {
+    return tensor("weight");
   }
 
   @Override

@@ -8,7 +8,8 @@
  * {@link org.outrigger.core.nn.Activation}, {@link org.outrigger.core.nn.Dropout}; containers:
  * {@link org.outrigger.core.nn.Sequential} and the residual blocks. What takes the place of a layer
  * for good is {@link org.outrigger.core.nn.Rebuildable}, so that model files can name it: {@link
- * org.outrigger.core.nn.TemperatureHead}. {@link org.outrigger.core.nn.Init} draws starting weights
+ * org.outrigger.core.nn.TemperatureHead}, {@link org.outrigger.core.nn.WeightNormLinear}, {@link
+ * org.outrigger.core.nn.BottleneckHead}. {@link org.outrigger.core.nn.Init} draws starting weights
  * as PyTorch does.
  */
 @NullMarked

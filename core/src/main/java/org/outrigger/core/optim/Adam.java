@@ -96,8 +96,13 @@ public class Adam extends AbstractOptimiser {
     }
     double correction1 = 1 - Math.pow(settings.beta1(), (double) slot.steps);
     double correction2 = Math.sqrt(1 - Math.pow(settings.beta2(), (double) slot.steps));
-    Tensor denominator = v.sqrt().div_(scalar(correction2)).add_(scalar(settings.epsilon()));
+    Tensor denominator = v.sqrt().div_(scalar(correction2)).add_(scalar(epsilon(correction2)));
     p.addcdiv_(m, denominator, scalar(-rate / correction1));
+  }
+
+  /** What is added to the corrected root of the second moment. */
+  double epsilon(double correction2) {
+    return settings.epsilon();
   }
 
   private static Tensor memory(Slot slot, String key) {

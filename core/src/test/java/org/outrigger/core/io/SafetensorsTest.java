@@ -235,4 +235,27 @@ class SafetensorsTest {
             .array());
     return file;
   }
+
+  @Test
+  void bytesInMemoryAreThoseOfTheFile() throws IOException {
+    Path file = folder.resolve("same.safetensors");
+    try (PointerScope scope = new PointerScope()) {
+      Map<String, Tensor> tensors =
+          Map.of("a", Tensors.of(new double[] {1, 2, 3}, 3), "b", Tensors.of(new float[0], 0, 2));
+      Safetensors.write(file, tensors, Map.of("k", "v"));
+      byte[] bytes = Safetensors.bytes(tensors, Map.of("k", "v"));
+      assertThat(bytes).isEqualTo(Files.readAllBytes(file));
+      try (Safetensors view = Safetensors.of("a message", bytes)) {
+        assertThat(view.metadata()).containsEntry("k", "v");
+        assertThat(Tensors.doubles(view.tensors().get("a"))).containsExactly(1, 2, 3);
+        assertThat(view.tensors().get("b").shape()).containsExactly(0, 2);
+      }
+      for (int length : new int[] {0, 7, 12, bytes.length - 1}) {
+        assertThatThrownBy(
+                () -> Safetensors.of("a message", java.util.Arrays.copyOf(bytes, length)))
+            .isInstanceOf(OutriggerException.class)
+            .hasMessageStartingWith("a message ");
+      }
+    }
+  }
 }

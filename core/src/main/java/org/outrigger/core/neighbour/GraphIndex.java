@@ -1,4 +1,4 @@
-package org.outrigger.detect;
+package org.outrigger.core.neighbour;
 
 import io.github.jbellis.jvector.disk.ByteBufferReader;
 import io.github.jbellis.jvector.graph.GraphIndexBuilder;
@@ -32,7 +32,7 @@ import org.outrigger.core.torch.Tensors;
  * that JVector builds and walks. It is built by all cores at once, so that two graphs of one bank
  * differ in places; a saved one is the same when it is loaded.
  */
-final class GraphIndex {
+public final class GraphIndex {
   private static final VectorSimilarityFunction SIMILARITY = VectorSimilarityFunction.EUCLIDEAN;
   private static final int DEGREE = 32;
   private static final int BEAM = 100;
@@ -54,7 +54,7 @@ final class GraphIndex {
    * @param rows float32 [M, D]
    * @return uint8 [B]
    */
-  static Tensor build(Tensor rows) {
+  public static Tensor build(Tensor rows) {
     Bank bank = new Bank(rows);
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (GraphIndexBuilder builder =
@@ -73,7 +73,7 @@ final class GraphIndex {
    * @param saved what {@link #build} gave
    * @param rows the same bank; it must live as long as the graph
    */
-  static GraphIndex load(Tensor saved, Tensor rows) {
+  public static GraphIndex load(Tensor saved, Tensor rows) {
     Bank bank = new Bank(rows);
     ByteBuffer bytes = Tensors.bytes(saved).duplicate().order(ByteOrder.BIG_ENDIAN);
     try (ByteBufferReader reader = new ByteBufferReader(bytes)) {
@@ -104,7 +104,7 @@ final class GraphIndex {
    * @param queries float32 [N, D]
    * @return int64 [N, k]; a row of -1 where fewer than k were reached
    */
-  Tensor search(Tensor queries, int k) {
+  public Tensor search(Tensor queries, int k) {
     int count = Math.toIntExact(queries.size(0));
     int dimension = bank.dimension();
     float[] rows = Tensors.floats(queries);

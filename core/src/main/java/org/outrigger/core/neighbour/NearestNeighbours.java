@@ -1,4 +1,4 @@
-package org.outrigger.detect;
+package org.outrigger.core.neighbour;
 
 import java.util.Objects;
 import org.bytedeco.pytorch.Scalar;
@@ -103,7 +103,7 @@ public final class NearestNeighbours {
    * -|u|^2 / 2 of each row, [M]: added to the products it turns them into an order by distance.
    * Null where all rows have the same length up to rounding, so that it would change nothing.
    */
-  static @Nullable Tensor halfLengths(Tensor bank) {
+  public static @Nullable Tensor halfLengths(Tensor bank) {
     Tensor half = bank.mul(bank).sum(1).mul(new Scalar(-0.5));
     double low = half.amin().item_double();
     double high = half.amax().item_double();
@@ -171,7 +171,7 @@ public final class NearestNeighbours {
    *
    * @param products [B, M]
    */
-  static Found top(Tensor products, int k) {
+  public static Found top(Tensor products, int k) {
     long columns = products.size(1);
     long groups = columns / GROUP;
     if (groups < 2L * k) {
@@ -205,7 +205,7 @@ public final class NearestNeighbours {
   }
 
   /** Squared distances to chosen rows, [N, K], from differences. */
-  static Tensor distances(Tensor queries, Tensor bank, Tensor indices) {
+  public static Tensor distances(Tensor queries, Tensor bank, Tensor indices) {
     TensorVector columns = new TensorVector();
     for (long j = 0; j < indices.size(1); j++) {
       long column = j;
