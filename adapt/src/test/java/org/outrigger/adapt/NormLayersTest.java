@@ -30,6 +30,7 @@ import org.outrigger.core.nn.GroupNorm;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.Linear;
 import org.outrigger.core.nn.Sequential;
+import org.outrigger.core.torch.Gradients;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Torch;
 
@@ -84,7 +85,8 @@ class NormLayersTest {
     BatchNorm2d norm = norm();
     Tensor x = maps(5);
     assertThat(apart(new AlphaBatchNorm(norm, 0).forward(x), norm.forward(x))).isLessThan(1e-12);
-    Tensor centred = new AlphaBatchNorm(norm, 1).forward(x).sub(norm.tensor("bias").view(1, 4, 1, 1));
+    Tensor centred =
+        new AlphaBatchNorm(norm, 1).forward(x).sub(norm.tensor("bias").view(1, 4, 1, 1));
     assertThat(centred.mean(new long[] {0, 2, 3}).abs().amax().item_double()).isLessThan(1e-12);
     Tensor spread = centred.std(new long[] {0, 2, 3}, true, false);
     assertThat(apart(spread, norm.tensor("weight").abs())).isLessThan(1e-4);
@@ -131,6 +133,27 @@ class NormLayersTest {
     assertThat(own.abs().amax().item_double()).isLessThan(1e-6);
     Tensor points = rng.normal(ScalarType.Double, 6, 4, 1, 1);
     assertThat(apart(strict.forward(points), norm.forward(points))).isLessThan(1e-12);
+  }
+
+  @Test
+  void gradientsFlowThroughTheBatchsStatistics() {
+    BatchNorm2d norm = norm();
+    Layer robust = new RobustBatchNorm(norm, 0.3);
+    Layer aware = new InstanceAwareBatchNorm(norm, 0.5, 0.1);
+    for (Layer layer : List.of(robust, aware)) {
+      layer.train();
+      // Replaced weights keep the running statistics where they are.
+      Map<String, Tensor> weights = Map.of("weight", layer.tensor("weight").detach());
+      Tensor x = maps(3);
+      Tensor by = maps(3);
+      Tensor direction = maps(3).mul(new Scalar(1e-5));
+      Tensor leaf = x.clone().requires_grad_(true);
+      Tensor loss = layer.forward(leaf, weights).mul(by).sum();
+      double slope = Gradients.of(loss, leaf).mul(direction).sum().item_double();
+      double up = layer.forward(x.add(direction), weights).mul(by).sum().item_double();
+      double down = layer.forward(x.sub(direction), weights).mul(by).sum().item_double();
+      assertThat((up - down) / 2).isCloseTo(slope, within(1e-6 * Math.abs(slope) + 1e-11));
+    }
   }
 
   @Test
@@ -184,9 +207,7 @@ class NormLayersTest {
     assertThat(layer.forward(points).isfinite().all().item_bool()).isTrue();
     Tensor nothing = points.zero_();
     assertThat(layer.forward(nothing).isfinite().all().item_bool()).isTrue();
-    Tensor p =
-        UnMixNorm.assignments(
-            nothing.view(2, 4), layer.tensor(UnMixNorm.MEANS), 0.07);
+    Tensor p = UnMixNorm.assignments(nothing.view(2, 4), layer.tensor(UnMixNorm.MEANS), 0.07);
     assertThat(p.sub(new Scalar(1 / 3.0)).abs().amax().item_double()).isLessThan(1e-12);
     assertThatThrownBy(() -> layer.forward(points.view(2, 4)))
         .isInstanceOf(OutriggerException.class);
@@ -227,7 +248,8 @@ class NormLayersTest {
       try (NeuralModel again = NeuralModel.load(file);
           Output one = adapter.model().predict(x);
           Output two = again.predict(x)) {
-        assertThat(again.root().describe()).isEqualTo(((NeuralModel) adapter.model()).root().describe());
+        assertThat(again.root().describe())
+            .isEqualTo(((NeuralModel) adapter.model()).root().describe());
         assertThat(two.logits().equal(one.logits())).isTrue();
       }
     }
@@ -324,7 +346,8 @@ class NormLayersTest {
         .hasMessageContaining("K = 0");
     assertThatThrownBy(() -> new UnMixTns.Settings(4, 0, 0.5, 64, 0))
         .hasMessageContaining("temperature");
-    assertThatThrownBy(() -> new UnMixTns.Settings(4, 0.07, 1, 64, 0)).hasMessageContaining("c = 1");
+    assertThatThrownBy(() -> new UnMixTns.Settings(4, 0.07, 1, 64, 0))
+        .hasMessageContaining("c = 1");
     assertThatThrownBy(() -> new AlphaBn.Settings(1.5)).hasMessageContaining("a = 1.5");
   }
 }

@@ -84,7 +84,7 @@ class TeacherTest {
     Tensor white = torch.ones(200, 1, 16, 16);
     Tensor seen = new StrongAugmentation(false).apply(white, rng).select(1, 0);
     Tensor spread = seen.amax(new long[] {1, 2}, false).sub(seen.amin(new long[] {1, 2}, false));
-    assertThat(spread.amax().item_double()).isLessThan(0.05);
+    assertThat(spread.amax().item_double()).isLessThan(0.08);
     // The centre of mass of a dot says how far an image was moved.
     Tensor dot = torch.zeros(400, 1, 16, 16);
     dot.narrow(2, 7, 2).narrow(3, 7, 2).fill_(new Scalar(1.0));
@@ -93,7 +93,7 @@ class TeacherTest {
     Tensor at = torch.arange(new Scalar(16)).to(ScalarType.Float);
     Tensor centre = sharp.sum(1).mul(at).sum(1).div(sharp.sum(new long[] {1, 2}, false, null));
     Tensor off = centre.sub(new Scalar(7.5)).abs();
-    assertThat(off.amax().item_double()).isBetween(1.0, 2.6);
+    assertThat(off.amax().item_double()).isBetween(1.0, 2.8);
   }
 
   @Test

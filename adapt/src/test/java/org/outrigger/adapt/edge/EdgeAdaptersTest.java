@@ -3,6 +3,7 @@ package org.outrigger.adapt.edge;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +13,7 @@ import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.outrigger.adapt.Adapter;
@@ -229,6 +231,21 @@ class EdgeAdaptersTest {
       assertThatThrownBy(() -> dense.start(model, null))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("vision transformer");
+    }
+  }
+
+  @Test
+  void anAdaptedNetworkCanBeSavedAndOpenedAgain(@TempDir Path folder) {
+    Path file = folder.resolve("adapted.safetensors");
+    try (NeuralModel resnet = NeuralModel.create("resnet8", Map.of(), new long[] {1, 6, 6}, 4, 3);
+        Adapter adapter = Adapters.parse("cema" + LEARNING)) {
+      adapter.start(resnet, null);
+      run(adapter, 3);
+      ((NeuralModel) adapter.model()).save(file);
+      try (NeuralModel opened = NeuralModel.load(file)) {
+        assertThat(Tensors.floats(opened.predict(stream.get(0)).logits()))
+            .isEqualTo(Tensors.floats(adapter.model().predict(stream.get(0)).logits()));
+      }
     }
   }
 

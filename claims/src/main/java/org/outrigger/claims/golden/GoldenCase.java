@@ -108,10 +108,14 @@ public final class GoldenCase {
   }
 
   private boolean near(double actual, double expected) {
+    return near(actual, expected, 0);
+  }
+
+  private boolean near(double actual, double expected, double slack) {
     double rtol = root.path("rtol").asDouble(1e-6);
     double atol = root.path("atol").asDouble(1e-9);
     return Double.isFinite(expected)
-        ? Math.abs(actual - expected) <= atol + rtol * Math.abs(expected)
+        ? Math.abs(actual - expected) <= atol + slack + rtol * Math.abs(expected)
         : Double.compare(actual, expected) == 0;
   }
 
@@ -139,8 +143,25 @@ public final class GoldenCase {
     expect(name, new double[] {actual});
   }
 
+  /**
+   * Compares a result that rounding alone moves by more than the file's tolerances allow.
+   *
+   * @param slack what a value may differ by besides
+   * @param reason why rounding grows so large
+   */
+  public void expectRounded(String name, Tensor actual, double slack, String reason) {
+    if (reason.isBlank()) {
+      throw new IllegalArgumentException("Say why " + name + " is rounded");
+    }
+    expect(name, Tensors.doubles(actual), slack);
+  }
+
   /** Compares a result, given in row-major order. */
   public void expect(String name, double[] actual) {
+    expect(name, actual, 0);
+  }
+
+  private void expect(String name, double[] actual, double slack) {
     double[] expected = numbers(need("outputs", name));
     open.remove(name);
     if (expected.length != actual.length) {
@@ -149,7 +170,7 @@ public final class GoldenCase {
     }
     for (int i = 0; i < expected.length; i++) {
       compared++;
-      if (!near(actual[i], expected[i])) {
+      if (!near(actual[i], expected[i], slack)) {
         mismatches.add(name + "[" + i + "] = " + actual[i] + " instead of " + expected[i]);
         return;
       }

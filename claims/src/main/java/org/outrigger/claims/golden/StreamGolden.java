@@ -68,6 +68,9 @@ final class StreamGolden {
         changes.put(name, golden.param(name));
       }
     }
+    if (params.path("momentum").isNull()) {
+      changes.put("momentum", 0.0);
+    }
     if (params.path("steps").isNumber()) {
       changes.put("steps", (int) golden.param("steps"));
     }

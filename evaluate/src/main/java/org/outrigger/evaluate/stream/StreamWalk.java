@@ -44,7 +44,7 @@ public final class StreamWalk implements Iterator<StreamBatch>, AutoCloseable {
     boolean fresh = start == 0 || reset == Reset.EACH_BATCH;
     Visit current = visit;
     if (current == null || !current.hasNext()) {
-      close();
+      closeVisit();
       fresh |= reset == Reset.EACH_SHIFT && begun % settings.passes() == 0;
       current = begin();
       visit = current;
@@ -75,6 +75,11 @@ public final class StreamWalk implements Iterator<StreamBatch>, AutoCloseable {
 
   @Override
   public void close() {
+    begun = visits;
+    closeVisit();
+  }
+
+  private void closeVisit() {
     if (visit != null) {
       visit.close();
     }

@@ -296,7 +296,10 @@ class TestStreamTest {
   @Test
   void closingAWalkEndsItWithoutReadingOn() {
     CountedRows data = new CountedRows(100_000, 4, false);
-    StreamWalk walk = StreamProtocol.parse("continual").over(List.of(new Domain("a", data))).walk();
+    StreamWalk walk =
+        StreamProtocol.parse("continual")
+            .over(List.of(new Domain("a", data), new Domain("b", data)))
+            .walk();
     walk.next().close();
     walk.close();
     int reads = data.reads.get();
