@@ -143,14 +143,22 @@ public final class Cafa extends GradientAdapter<Cafa.Settings> {
   public static Tensor distances(Tensor features, Tensor means, Tensor factor) {
     return Scopes.tensor(
         () -> {
-          Tensor apart = features.to(ScalarType.Double).unsqueeze(0).sub(means.unsqueeze(1));
-          return apart
-              .matmul(factor.transpose(-2, -1))
-              .square()
-              .sum(2)
-              .t()
-              .clamp_min(new Scalar(LEAST));
+          Tensor whiten = factor.transpose(-2, -1);
+          Tensor x = features.to(ScalarType.Double);
+          if (factor.dim() == 3) {
+            Tensor apart = x.unsqueeze(0).sub(means.unsqueeze(1));
+            return atLeast(apart.matmul(whiten).square().sum(2).t());
+          }
+          // About the centre of the means, so that no digits are lost to a large offset.
+          Tensor centre = means.mean(0);
+          Tensor rows = x.sub(centre).mm(whiten).unsqueeze(1);
+          Tensor classes = means.sub(centre).mm(whiten).unsqueeze(0);
+          return atLeast(rows.sub(classes).square().sum(2));
         });
+  }
+
+  private static Tensor atLeast(Tensor distances) {
+    return distances.clamp_min(new Scalar(LEAST));
   }
 
   /**

@@ -74,6 +74,7 @@ class AdapterLawsTest {
             "roid:correction=logits:flip=false/delta-tbr",
             "roid:consistency=false:correction=none",
             "delta:loss=pseudo_label:entropyWeight=true/delta-tbr:prior=0.5",
+            "label-shift-adapter/open-set-tta/eata:eps=2:E0=1.2/unmix-tns",
             "delta:loss=generalised",
             "lame:affinity=rbf/tent",
             "lame:affinity=linear:forceSymmetry=true:boundLambda=0.5/bn-adapt",

@@ -10,6 +10,7 @@ import org.outrigger.claims.Inequality.Relation;
 import org.outrigger.claims.Scale;
 import org.outrigger.claims.setup.DigitsBench;
 import org.outrigger.claims.setup.DigitsBench.Recipe;
+import org.outrigger.core.data.Shift;
 import org.outrigger.core.method.Room;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.evaluate.stream.TestStream;
@@ -78,11 +79,20 @@ public final class EataOnHardDigits implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "Without filters and leash the clean accuracy falls to 0.83 and 0.92 on seeds 0 and 1, not"
+        + " to 0.57 as in the pilot that the margin of 0.2 comes from: this network is right more"
+        + " often on batch statistics (0.57 instead of 0.54), so that three rounds forget less. A"
+        + " beta of 1e6 keeps 0.99 on both, which is all there is to gain.";
+  }
+
+  @Override
   public Map<String, Double> run(long seed, Scale scale) {
     try (DigitsBench bench = DigitsBench.open(seed, scale);
         NeuralModel model = bench.source(Recipe.defaults())) {
       Map<String, Double> figures = new LinkedHashMap<>();
-      TestStream stream = AdapterRun.continual(bench.test(), bench.hard(), scale.pick(4, 1), seed);
+      List<Shift> shifts = scale == Scale.FULL ? bench.hard() : bench.hard("stripe");
+      TestStream stream = AdapterRun.continual(bench.test(), shifts, scale.pick(4, 1), seed);
       Map<String, String> stacks = new LinkedHashMap<>();
       stacks.put("BN-1", "bn-adapt");
       stacks.put("TENT", "tent:optimiser=adam:lr=0.02");
@@ -90,7 +100,7 @@ public final class EataOnHardDigits implements Claim {
       stacks.put("EATA beta 1", "eata:beta=1:" + FILTERS);
       stacks.put("EATA beta 2000", "eata:beta=2000:" + FILTERS);
       stacks.forEach((name, stack) -> measure(name, stack, bench, model, stream, figures));
-      TestStream shorter = AdapterRun.continual(bench.test(), bench.hard(), scale.pick(3, 1), seed);
+      TestStream shorter = AdapterRun.continual(bench.test(), shifts, scale.pick(3, 1), seed);
       for (String beta : List.of("0", "1e5", "1e6", "1e7")) {
         measure(
             "no filters, beta " + beta,
