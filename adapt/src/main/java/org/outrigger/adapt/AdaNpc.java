@@ -23,6 +23,8 @@ import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.optim.Adam;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * AdaNPC: stored features vote, and the features of the stream join them under the classes that
@@ -50,6 +52,7 @@ import org.outrigger.core.torch.Shapes;
     needs = {Need.FEATURES, Need.SOURCE, Need.LABELS},
     state = "features of the source and of the stream with their labels")
 public final class AdaNpc extends Decorator<AdaNpc.Settings> {
+  private static final Logger LOG = LoggerFactory.getLogger(AdaNpc.class);
   private static final double FLOOR = 1e-5;
   private static final double VARIANCE_FLOOR = 1e-5;
   private static final String SCALE = "norm.weight";
@@ -257,6 +260,13 @@ public final class AdaNpc extends Decorator<AdaNpc.Settings> {
           outputs.features().index_select(0, classed),
           labels.index_select(0, classed),
           settings().graphAbove());
+      if (features.known() < settings().k()) {
+        LOG.warn(
+            "AdaNPC: k = {} is more than the {} source rows: all of them vote until the stream has"
+                + " brought more.",
+            settings().k(),
+            features.known());
+      }
     }
     makeNorm();
   }

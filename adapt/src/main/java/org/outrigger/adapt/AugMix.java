@@ -149,17 +149,12 @@ public record AugMix(int padding, boolean flip) implements Augmentation {
                 new TensorOptions(ScalarType.Double))
             .scatter_add_(2, grey, torch.ones_like(grey).to(ScalarType.Double));
     Tensor last = counts.gather(2, grey.amax(new long[] {2}, true));
-    Tensor step =
-        last.neg().add(new Scalar((double) grey.size(2))).div(new Scalar(GREYS)).floor();
+    Tensor step = last.neg().add(new Scalar((double) grey.size(2))).div(new Scalar(GREYS)).floor();
     Tensor none = step.lt(new Scalar(1.0));
     Tensor by = step.clamp_min(new Scalar(1.0));
     Tensor before = counts.cumsum(2).sub(counts);
     Tensor table =
-        before
-            .add(by.div(new Scalar(2.0)).floor())
-            .div(by)
-            .floor()
-            .clamp_max(new Scalar(GREYS));
+        before.add(by.div(new Scalar(2.0)).floor()).div(by).floor().clamp_max(new Scalar(GREYS));
     Tensor even = unbytes(table.gather(2, grey)).view(x.shape()).to(x.scalar_type());
     return torch.where(none.unsqueeze(3), x, even);
   }

@@ -163,7 +163,9 @@ public final class Cotta extends TeacherAdapter<Cotta.Settings> {
     Tensor loss =
         Scopes.grad(
             true,
-            () -> loss(teacher.logits(), forward(student(), inputs).logits(), settings().symmetric()));
+            () ->
+                loss(
+                    teacher.logits(), forward(student(), inputs).logits(), settings().symmetric()));
     count(inputs.size(0), inputs.size(0), 0);
     if (descend(loss)) {
       follow(settings().mt());

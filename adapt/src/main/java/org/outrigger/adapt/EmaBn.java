@@ -2,11 +2,11 @@ package org.outrigger.adapt;
 
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
-import org.outrigger.core.model.Model;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.method.Room;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.nn.BatchNorm;
 import org.outrigger.core.nn.Layer;
@@ -65,9 +65,7 @@ public final class EmaBn extends ModelAdapter<EmaBn.Settings> {
   }
 
   private List<Layer> norms() {
-    return network().root().layers().values().stream()
-        .filter(BatchNorm.class::isInstance)
-        .toList();
+    return network().root().layers().values().stream().filter(BatchNorm.class::isInstance).toList();
   }
 
   @Override

@@ -20,8 +20,7 @@ public final class FrozenBatchNorm extends ReplacedNorm {
   @Override
   protected Tensor compute(Tensor x, ForwardContext context) {
     return Scopes.tensor(
-        () ->
-            normalisedBy(x, context.tensor(this, MEAN), context.tensor(this, VARIANCE), context));
+        () -> normalisedBy(x, context.tensor(this, MEAN), context.tensor(this, VARIANCE), context));
   }
 
   @Override

@@ -22,8 +22,8 @@ import org.outrigger.core.torch.Tensors;
  */
 public record HeterogeneousData(
     Tensor source, Tensor sourceLabels, Tensor labelled, Tensor labels, Tensor unlabelled) {
-  /** A source of class codes, real or of noise. */
-  public record Source(String name, Tensor codes, Tensor labels) {}
+  /** A labelled source, real or of noise, under a name. */
+  public record SourceCodes(String name, Tensor codes, Tensor labels) {}
 
   /** Checks what is given. */
   public HeterogeneousData {
@@ -103,7 +103,7 @@ public record HeterogeneousData(
   }
 
   /** The same target with another source. */
-  public HeterogeneousData with(Source other) {
+  public HeterogeneousData with(SourceCodes other) {
     return new HeterogeneousData(other.codes, other.labels, labelled, labels, unlabelled);
   }
 

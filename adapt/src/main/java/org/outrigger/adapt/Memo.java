@@ -183,8 +183,7 @@ public final class Memo extends ModelAdapter<Memo.Settings> {
 
   private Map<String, Tensor> stepped(Tensor views, Map<String, Tensor> weights) {
     List<String> names = List.copyOf(weights.keySet());
-    Tensor loss =
-        Scopes.grad(true, () -> marginalEntropy(forward(views, weights).logits()));
+    Tensor loss = Scopes.grad(true, () -> marginalEntropy(forward(views, weights).logits()));
     count(1, 1, 0);
     if (!Double.isFinite(loss.item().toDouble())) {
       return weights;

@@ -9,7 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.outrigger.adapt.HeterogeneousData.Source;
+import org.outrigger.adapt.HeterogeneousData.SourceCodes;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
@@ -27,7 +27,7 @@ public final class NoiseSource {
   private NoiseSource() {}
 
   /** Class means N(0, I), rows N(mean, I). */
-  public static Source gaussian(int classes, int perClass, int width, long seed) {
+  public static SourceCodes gaussian(int classes, int perClass, int width, long seed) {
     return separated(1, classes, perClass, width, seed);
   }
 
@@ -36,7 +36,7 @@ public final class NoiseSource {
    *
    * @param kappa how far the classes are apart, 0 or more; 0: no class structure
    */
-  public static Source separated(double kappa, int classes, int perClass, int width, long seed) {
+  public static SourceCodes separated(double kappa, int classes, int perClass, int width, long seed) {
     HyperParameter.notNegative("kappa", kappa);
     check(classes, perClass, width);
     return made(
@@ -51,7 +51,7 @@ public final class NoiseSource {
   }
 
   /** As {@link #separated}, but with one mean for all classes. */
-  public static Source commonMean(double kappa, int classes, int perClass, int width, long seed) {
+  public static SourceCodes commonMean(double kappa, int classes, int perClass, int width, long seed) {
     HyperParameter.notNegative("kappa", kappa);
     check(classes, perClass, width);
     return made(
@@ -63,7 +63,7 @@ public final class NoiseSource {
   }
 
   /** Uniform in [-10, 10), the same for all classes. */
-  public static Source uniform(int classes, int perClass, int width, long seed) {
+  public static SourceCodes uniform(int classes, int perClass, int width, long seed) {
     check(classes, perClass, width);
     return made(
         "uniform",
@@ -74,7 +74,7 @@ public final class NoiseSource {
   }
 
   /** Laplace(0, 1), the same for all classes. */
-  public static Source laplace(int classes, int perClass, int width, long seed) {
+  public static SourceCodes laplace(int classes, int perClass, int width, long seed) {
     check(classes, perClass, width);
     return made(
         "Laplace",
@@ -94,7 +94,7 @@ public final class NoiseSource {
    *
    * @param alpha the strength, above 0; the paper's sweep goes from 0.05 to 9.95 in steps of 0.1
    */
-  public static Source differentMoments(double alpha, int classes, int width, long seed) {
+  public static SourceCodes differentMoments(double alpha, int classes, int width, long seed) {
     HyperParameter.positive("alpha", alpha);
     check(classes, 1, width);
     int[] sizes =
@@ -137,7 +137,7 @@ public final class NoiseSource {
   }
 
   /** The same rows with their labels in a random order: separable no longer, if it was before. */
-  public static Source shuffled(Source source, long seed) {
+  public static SourceCodes shuffled(SourceCodes source, long seed) {
     Tensor labels =
         Scopes.tensor(
             () -> {
@@ -146,11 +146,11 @@ public final class NoiseSource {
                 return source.labels().index_select(0, order);
               }
             });
-    return new Source(source.name() + ", labels shuffled", source.codes(), labels);
+    return new SourceCodes(source.name() + ", labels shuffled", source.codes(), labels);
   }
 
   /** The same rows with the classes exchanged for one another: as separable as before. */
-  public static Source permuted(Source source, long seed) {
+  public static SourceCodes permuted(SourceCodes source, long seed) {
     Tensor labels =
         Scopes.tensor(
             () -> {
@@ -159,14 +159,14 @@ public final class NoiseSource {
                 return rng.permutation(classes).index_select(0, source.labels());
               }
             });
-    return new Source(source.name() + ", classes permuted", source.codes(), labels);
+    return new SourceCodes(source.name() + ", classes permuted", source.codes(), labels);
   }
 
   private interface Draw {
     Tensor rows(Rng rng, Tensor labels);
   }
 
-  private static Source made(String name, int[] sizes, long seed, Draw draw) {
+  private static SourceCodes made(String name, int[] sizes, long seed, Draw draw) {
     Tensor labels =
         Scopes.tensor(
             () ->
@@ -179,7 +179,7 @@ public final class NoiseSource {
                 return draw.rows(rng, labels);
               }
             });
-    return new Source(name, codes, labels);
+    return new SourceCodes(name, codes, labels);
   }
 
   private static int[] sizes(int classes, int perClass) {

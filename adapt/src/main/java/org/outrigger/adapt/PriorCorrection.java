@@ -34,9 +34,9 @@ public final class PriorCorrection extends Decorator<PriorCorrection.Settings> {
   /** What the estimate multiplies. */
   public enum Form {
     /** Probabilities, as the paper says. */
-    PAPER,
+    PROBABILITIES,
     /** Logits, as the authors' code does. */
-    CODE
+    LOGITS
   }
 
   /**
@@ -48,7 +48,7 @@ public final class PriorCorrection extends Decorator<PriorCorrection.Settings> {
     }
 
     public static Settings defaults() {
-      return new Settings(Form.PAPER);
+      return new Settings(Form.PROBABILITIES);
     }
   }
 
@@ -76,28 +76,31 @@ public final class PriorCorrection extends Decorator<PriorCorrection.Settings> {
         });
   }
 
+  /** The smoothed class mix [C] of the batch that logits [N, C] are of. */
+  public static Tensor prior(Tensor logits) {
+    return Scopes.tensor(() -> smoothed(Entropies.meanProbabilities(logits), logits.size(0)));
+  }
+
   /**
-   * Logits with a class mix put in.
+   * Predictions with a class mix put in.
    *
    * @param logits [N, C]
    * @param prior positive, [C]
-   * @return [N, C]; in the paper's form their softmax is the corrected probabilities
+   * @return [N, C]: log-probabilities, or changed logits
    */
   public static Tensor correct(Tensor logits, Tensor prior, Form form) {
-    return Scopes.tensor(() -> form == Form.PAPER ? logits.add(prior.log()) : logits.mul(prior));
-  }
-
-  /** Logits [N, C] with the class mix of their own batch put in. */
-  public static Tensor correct(Tensor logits, Form form) {
     return Scopes.tensor(
-        () -> correct(logits, smoothed(torch.softmax(logits, 1).mean(0), logits.size(0)), form));
+        () ->
+            form == Form.PROBABILITIES
+                ? torch.log_softmax(logits.add(prior.log()), 1)
+                : logits.mul(prior));
   }
 
   @Override
   protected Output step(Tensor inputs) {
     Output output = inner().adapt(inputs);
     return new Output(
-        correct(output.logits(), settings().form()),
+        correct(output.logits(), prior(output.logits()), settings().form()),
         output.hasFeatures() ? output.features() : null);
   }
 }

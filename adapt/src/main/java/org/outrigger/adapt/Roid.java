@@ -6,6 +6,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.adapt.PriorCorrection.Form;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Need;
@@ -181,14 +182,14 @@ public final class Roid extends GradientAdapter<Roid.Settings> {
    * @return [C]
    */
   public static Tensor prior(Tensor logits) {
-    return Scopes.noGrad(() -> Priors.smoothed(Entropies.meanProbabilities(logits), logits.size(0)));
+    return Scopes.noGrad(() -> PriorCorrection.prior(logits));
   }
 
   /** Logits [N, C], or log-probabilities, corrected by a prior [C]. */
   public static Tensor corrected(Tensor logits, Tensor prior, Correction correction) {
     return switch (correction) {
-      case PROBABILITIES -> Priors.correctedProbabilities(logits, prior);
-      case LOGITS -> Scopes.tensor(() -> logits.mul(prior));
+      case PROBABILITIES -> PriorCorrection.correct(logits, prior, Form.PROBABILITIES);
+      case LOGITS -> PriorCorrection.correct(logits, prior, Form.LOGITS);
       case NONE -> logits;
     };
   }

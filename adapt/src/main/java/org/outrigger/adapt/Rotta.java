@@ -23,11 +23,11 @@ import org.outrigger.core.torch.Tensors;
 
 /**
  * RoTTA: running statistics that follow slowly ({@link RobustBatchNorm}), a memory with a fair
- * share of each predicted class ({@link Cstu}), and a teacher. After every {@code interval} rows the
- * student, on strongly augmented images of the memory, learns the teacher's soft labels of the
- * plain ones, loss = mean_i w(age_i) CE(q_i, p_i), in the scales and shifts; the teacher follows. It
- * predicts with the teacher. Images are to be in [0, 1]. Yuan et al., Robust Test-Time Adaptation in
- * Dynamic Scenarios, CVPR 2023.
+ * share of each predicted class ({@link Cstu}), and a teacher. After every {@code interval} rows
+ * the student, on strongly augmented images of the memory, learns the teacher's soft labels of the
+ * plain ones, loss = mean_i w(age_i) CE(q_i, p_i), in the scales and shifts; the teacher follows.
+ * It predicts with the teacher. Images are to be in [0, 1]. Yuan et al., Robust Test-Time
+ * Adaptation in Dynamic Scenarios, CVPR 2023.
  */
 @Card(
     slug = "rotta",
@@ -99,9 +99,7 @@ public final class Rotta extends TeacherAdapter<Rotta.Settings> {
   void replaceLayers(Model teacher) {
     int replaced =
         ReplacedNorm.replaceAll(
-            network(),
-            BatchNorm.class,
-            norm -> new RobustBatchNorm(norm, settings().alpha()));
+            network(), BatchNorm.class, norm -> new RobustBatchNorm(norm, settings().alpha()));
     if (replaced == 0 && normalisation() == null) {
       throw ReplacedNorm.nothingToReplace(who(), "batch normalisation", network());
     }

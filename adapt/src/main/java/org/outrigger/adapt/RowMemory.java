@@ -47,7 +47,8 @@ abstract class RowMemory implements Stateful, AutoCloseable {
     HyperParameter.atLeast("classes", classes, 1);
     this.type = type;
     this.capacity = capacity;
-    this.classes = IntStream.range(0, classes).mapToObj(c -> (List<Row>) new ArrayList<Row>()).toList();
+    this.classes =
+        IntStream.range(0, classes).mapToObj(c -> (List<Row>) new ArrayList<Row>()).toList();
   }
 
   /** How many rows it holds at most. */
@@ -88,8 +89,7 @@ abstract class RowMemory implements Stateful, AutoCloseable {
                 long[] whole = new long[shape.length + 1];
                 whole[0] = capacity;
                 System.arraycopy(shape, 0, whole, 1, shape.length);
-                return Scopes.own(
-                    row.detach().unsqueeze(0).expand(whole).clone());
+                return Scopes.own(row.detach().unsqueeze(0).expand(whole).clone());
               });
       inputs = all;
     }
@@ -165,7 +165,12 @@ abstract class RowMemory implements Stateful, AutoCloseable {
                         .map(
                             row ->
                                 Map.<String, Object>of(
-                                    "slot", row.slot, "uncertainty", row.uncertainty, "age", row.age))
+                                    "slot",
+                                    row.slot,
+                                    "uncertainty",
+                                    row.uncertainty,
+                                    "age",
+                                    row.age))
                         .toList())
             .toList();
     values.put("rows", rows);
@@ -186,8 +191,7 @@ abstract class RowMemory implements Stateful, AutoCloseable {
       throw damaged();
     }
     extra(state);
-    Tensor own =
-        values == null ? null : Scopes.scoped(() -> Scopes.own(values.detach().clone()));
+    Tensor own = values == null ? null : Scopes.scoped(() -> Scopes.own(values.detach().clone()));
     close();
     inputs = own;
     for (int c = 0; c < restored.size(); c++) {

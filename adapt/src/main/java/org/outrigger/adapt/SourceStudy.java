@@ -7,7 +7,7 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.outrigger.adapt.HeterogeneousData.Source;
+import org.outrigger.adapt.HeterogeneousData.SourceCodes;
 import org.outrigger.core.OutriggerException;
 
 /**
@@ -37,9 +37,9 @@ public record SourceStudy(List<Row> rows) {
    * @param truth labels of the unlabelled rows, int64 [U], for the measurement alone
    */
   public static SourceStudy of(
-      List<Source> sources, HeterogeneousData target, Tensor truth, Ktf.Settings settings) {
+      List<SourceCodes> sources, HeterogeneousData target, Tensor truth, Ktf.Settings settings) {
     List<Row> rows = new ArrayList<>();
-    for (Source source : sources) {
+    for (SourceCodes source : sources) {
       try (PointerScope scope = new PointerScope();
           Ktf ktf = new Ktf(settings)) {
         Ktf.Fit fit = ktf.fit(target.with(source));

@@ -112,8 +112,7 @@ abstract class TeacherAdapter<S extends Record> extends ModelAdapter<S> {
    * flow to both unless a tensor is detached.
    */
   static Tensor crossEntropy(Tensor teacher, Tensor student) {
-    return Scopes.tensor(
-        () -> teacher.softmax(1).mul(student.log_softmax(1)).sum(1).neg());
+    return Scopes.tensor(() -> teacher.softmax(1).mul(student.log_softmax(1)).sum(1).neg());
   }
 
   @Override

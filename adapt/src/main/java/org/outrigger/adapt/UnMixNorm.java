@@ -178,7 +178,8 @@ public final class UnMixNorm extends ReplacedNorm {
       // The components are loaded with the weights.
       return Scopes.scoped(
           () ->
-              new UnMixNorm(original, plan, torch.zeros(new long[] {components, original.channels()})));
+              new UnMixNorm(
+                  original, plan, torch.zeros(new long[] {components, original.channels()})));
     }
   }
 }

@@ -24,8 +24,8 @@ import org.outrigger.core.torch.Scopes;
  * after which mu_k and var_k move by rate mean_b p_bk (own_b - component_k). Batches of any size
  * will do. Components need about K / rate batches to move: on short streams it stays near the
  * source, so take K = 4 for small data. It stands alone or under other adapters, which then want a
- * much smaller learning rate (1e-5). {@code BatchNorm1d} layers keep the source's statistics.
- * Tomar et al., Un-Mixing Test-Time Normalization Statistics, ICLR 2024.
+ * much smaller learning rate (1e-5). {@code BatchNorm1d} layers keep the source's statistics. Tomar
+ * et al., Un-Mixing Test-Time Normalization Statistics, ICLR 2024.
  */
 @Card(
     slug = "unmix-tns",

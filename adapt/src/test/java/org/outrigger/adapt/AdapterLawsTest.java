@@ -78,7 +78,7 @@ class AdapterLawsTest {
             "adanpc:gamma=2",
             "t3a:filterK=2/tent",
             "t3a:filterK=-1",
-            "prior-correction:form=code/lame",
+            "prior-correction:form=logits/lame",
             "label-shift-adapter/tent:steps=2",
             "label-shift-adapter:hidden=5:lowRankAbove=4:rank=2:start=source/lame",
             "safety-net:every=1:rest=1:minSpread=0.9/tent:lr=0.5"));

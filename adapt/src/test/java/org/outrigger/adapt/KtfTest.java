@@ -19,7 +19,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.outrigger.adapt.HeterogeneousData.Source;
+import org.outrigger.adapt.HeterogeneousData.SourceCodes;
 import org.outrigger.adapt.OfflineAdapter.Listener;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
@@ -47,7 +47,7 @@ class KtfTest {
     scope = new PointerScope();
     rng = new Rng(4);
     truth = Tensors.labels(0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2);
-    Source noise = NoiseSource.separated(2, 3, 6, 8, 1);
+    SourceCodes noise = NoiseSource.separated(2, 3, 6, 8, 1);
     data =
         new HeterogeneousData(
             noise.codes(), noise.labels(), blobs(3), Tensors.labels(0, 1, 2), blobs(12));
@@ -194,9 +194,9 @@ class KtfTest {
       float[] before = Tensors.floats(ktf.probabilities(data.unlabelled()));
       State good = ktf.state();
       Map<String, Tensor> bad = new LinkedHashMap<>(good.tensors());
-      bad.put("b2", Tensors.of(new double[] {1, 2}));
+      bad.put("b2", Tensors.of(new double[] {1, 2}, 2));
       refused(ktf, new State(good.type(), 1, good.values(), bad), "The saved b2");
-      bad.put("b2", Tensors.of(new double[] {1, 2, Double.NaN}));
+      bad.put("b2", Tensors.of(new double[] {1, 2, Double.NaN}, 3));
       refused(ktf, new State(good.type(), 1, good.values(), bad), "NaN");
       bad.remove("b2");
       refused(ktf, new State(good.type(), 1, good.values(), bad), "lacks the tensor 'b2'");
@@ -295,14 +295,14 @@ class KtfTest {
 
   @Test
   void noiseHasTheMomentsItSays() {
-    Source wide = NoiseSource.uniform(2, 4000, 3, 0);
+    SourceCodes wide = NoiseSource.uniform(2, 4000, 3, 0);
     assertThat(wide.codes().min().item_double()).isBetween(-10.0, -9.9);
     assertThat(wide.codes().max().item_double()).isBetween(9.9, 10.0);
-    Source laplace = NoiseSource.laplace(2, 8000, 3, 0);
+    SourceCodes laplace = NoiseSource.laplace(2, 8000, 3, 0);
     assertThat(laplace.codes().abs().mean().item_double()).isCloseTo(1, within(0.03));
     assertThat(laplace.codes().square().mean().item_double()).isCloseTo(2, within(0.1));
     assertThat(laplace.codes().isfinite().all().item_bool()).isTrue();
-    Source apart = NoiseSource.separated(3, 2, 3000, 4, 0);
+    SourceCodes apart = NoiseSource.separated(3, 2, 3000, 4, 0);
     assertThat(Tensors.longs(apart.labels().narrow(0, 2999, 2))).containsExactly(0, 1);
     double distance = between(apart);
     assertThat(distance).isGreaterThan(1);
@@ -319,7 +319,7 @@ class KtfTest {
   }
 
   /** The distance between the means of the two classes. */
-  private static double between(Source source) {
+  private static double between(SourceCodes source) {
     Tensor means =
         torch
             .one_hot(source.labels(), 2)
@@ -332,7 +332,7 @@ class KtfTest {
 
   @Test
   void strongerClassesHaveWiderNoise() {
-    Source source = NoiseSource.differentMoments(0.5, 3, 6, 2);
+    SourceCodes source = NoiseSource.differentMoments(0.5, 3, 6, 2);
     long[] sizes = Tensors.longs(torch.bincount(source.labels()));
     assertThat(sizes).hasSize(3);
     assertThat(Arrays.stream(sizes)).allMatch(n -> n >= 100 && n <= 1000);

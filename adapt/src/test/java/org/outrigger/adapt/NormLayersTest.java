@@ -84,7 +84,8 @@ class NormLayersTest {
     BatchNorm2d norm = norm();
     Tensor x = maps(5);
     assertThat(apart(new AlphaBatchNorm(norm, 0).forward(x), norm.forward(x))).isLessThan(1e-12);
-    Tensor centred = new AlphaBatchNorm(norm, 1).forward(x).sub(norm.tensor("bias").view(1, 4, 1, 1));
+    Tensor centred =
+        new AlphaBatchNorm(norm, 1).forward(x).sub(norm.tensor("bias").view(1, 4, 1, 1));
     assertThat(centred.mean(new long[] {0, 2, 3}).abs().amax().item_double()).isLessThan(1e-12);
     Tensor spread = centred.std(new long[] {0, 2, 3}, true, false);
     assertThat(apart(spread, norm.tensor("weight").abs())).isLessThan(1e-4);
@@ -184,9 +185,7 @@ class NormLayersTest {
     assertThat(layer.forward(points).isfinite().all().item_bool()).isTrue();
     Tensor nothing = points.zero_();
     assertThat(layer.forward(nothing).isfinite().all().item_bool()).isTrue();
-    Tensor p =
-        UnMixNorm.assignments(
-            nothing.view(2, 4), layer.tensor(UnMixNorm.MEANS), 0.07);
+    Tensor p = UnMixNorm.assignments(nothing.view(2, 4), layer.tensor(UnMixNorm.MEANS), 0.07);
     assertThat(p.sub(new Scalar(1 / 3.0)).abs().amax().item_double()).isLessThan(1e-12);
     assertThatThrownBy(() -> layer.forward(points.view(2, 4)))
         .isInstanceOf(OutriggerException.class);
@@ -227,7 +226,8 @@ class NormLayersTest {
       try (NeuralModel again = NeuralModel.load(file);
           Output one = adapter.model().predict(x);
           Output two = again.predict(x)) {
-        assertThat(again.root().describe()).isEqualTo(((NeuralModel) adapter.model()).root().describe());
+        assertThat(again.root().describe())
+            .isEqualTo(((NeuralModel) adapter.model()).root().describe());
         assertThat(two.logits().equal(one.logits())).isTrue();
       }
     }
@@ -324,7 +324,8 @@ class NormLayersTest {
         .hasMessageContaining("K = 0");
     assertThatThrownBy(() -> new UnMixTns.Settings(4, 0, 0.5, 64, 0))
         .hasMessageContaining("temperature");
-    assertThatThrownBy(() -> new UnMixTns.Settings(4, 0.07, 1, 64, 0)).hasMessageContaining("c = 1");
+    assertThatThrownBy(() -> new UnMixTns.Settings(4, 0.07, 1, 64, 0))
+        .hasMessageContaining("c = 1");
     assertThatThrownBy(() -> new AlphaBn.Settings(1.5)).hasMessageContaining("a = 1.5");
   }
 }

@@ -4,11 +4,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.outrigger.adapt.Adapter;
+import org.outrigger.adapt.Adapters;
 import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Splits;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.model.NeuralModel;
+import org.outrigger.core.model.Output;
 import org.outrigger.core.optim.Sgd;
 import org.outrigger.core.optim.Trainer;
 import org.outrigger.core.optim.TrainingListener;
@@ -29,23 +33,33 @@ public final class Soak {
   private static final double GROWTH = 0.02;
   private static final double LEAST_MB = 20;
   private static final int BATCH = 32;
+  private static final List<String> STACKS =
+      List.of(
+          "safety-net/tent",
+          "open-set-tta/eata/unmix-tns",
+          "lame/adanpc:capacity=4000",
+          "cotta:views=2");
 
   /**
    * How long.
    *
    * @param steps of training, at least 100
    * @param checks by the guard, at least 100
+   * @param batches that each stack of adapters follows, at least 100
+   * @param stacks of adapters, as {@code Adapters.parse} reads them
    * @param rows of training data, at least 200
    */
-  public record Settings(int steps, int checks, int rows) {
+  public record Settings(int steps, int checks, int batches, List<String> stacks, int rows) {
     public Settings {
       HyperParameter.atLeast("steps", steps, 100);
       HyperParameter.atLeast("checks", checks, 100);
+      HyperParameter.atLeast("batches", batches, 100);
       HyperParameter.atLeast("rows", rows, 200);
+      stacks = List.copyOf(stacks);
     }
 
     public static Settings defaults() {
-      return new Settings(20_000, 20_000, 3200);
+      return new Settings(20_000, 20_000, 5_000, STACKS, 3200);
     }
   }
 
@@ -53,7 +67,7 @@ public final class Soak {
   @FunctionalInterface
   public interface Listener {
     /**
-     * @param phase {@code training} or {@code checking}
+     * @param phase {@code training}, {@code checking}, or a stack of adapters
      * @param done steps or checks so far
      * @param megabytes resident
      */
@@ -85,7 +99,7 @@ public final class Soak {
     this.listener = listener;
   }
 
-  /** Runs both phases. */
+  /** Runs all phases. */
   public List<Phase> run() {
     try (TensorDataset all = FashionMnist.train();
         NeuralModel model =
@@ -94,7 +108,9 @@ public final class Soak {
       Splits parts = all.limit(settings.rows() + settings.rows() / 2).split(1 / 1.5, 0);
       Phase training = train(model, parts);
       try (Guard guard = Guard.of(model).detect(new Energy(), new Knn(5)).fit(parts.second())) {
-        return List.of(training, check(guard, all));
+        List<Phase> phases = new ArrayList<>(List.of(training, check(guard, all)));
+        settings.stacks().forEach(stack -> phases.add(follow(stack, model, parts.second(), all)));
+        return phases;
       }
     }
   }
@@ -129,6 +145,23 @@ public final class Soak {
         guard.check(batch);
       }
       readings.after(i + 1);
+    }
+    return readings.phase();
+  }
+
+  private Phase follow(
+      String stack, NeuralModel model, IndexedDataset source, TensorDataset data) {
+    Readings readings = new Readings(stack, settings.batches());
+    int batches = Math.toIntExact(data.size()) / BATCH;
+    try (Adapter adapter = Adapters.parse(stack)) {
+      adapter.start(model, source);
+      for (int i = 0; i < settings.batches(); i++) {
+        int first = i % batches * BATCH;
+        try (Batch batch = data.read(IntStream.range(first, first + BATCH).toArray());
+            Output output = adapter.adapt(batch.inputs())) {
+          readings.after(i + 1);
+        }
+      }
     }
     return readings.phase();
   }

@@ -21,14 +21,14 @@ class SoakTest {
     List<String> phases = new ArrayList<>();
     List<Soak.Phase> result =
         new Soak(
-                new Soak.Settings(120, 100, 200),
+                new Soak.Settings(120, 100, 100, List.of("safety-net/tent"), 200),
                 (phase, done, megabytes) -> {
                   phases.add(phase);
                   assertThat(megabytes).isGreaterThan(10);
                 })
             .run();
     assertThat(phases).contains("training", "checking").hasSizeGreaterThan(60);
-    assertThat(result).extracting(Soak.Phase::name).containsExactly("training", "checking");
+    assertThat(result).extracting(Soak.Phase::name).containsExactly("training", "checking", "safety-net/tent");
     assertThat(result).allSatisfy(phase -> assertThat(phase.count()).isBetween(100L, 130L));
   }
 
@@ -53,7 +53,7 @@ class SoakTest {
 
   @Test
   void tooShortARunIsRefused() {
-    assertThatThrownBy(() -> new Soak.Settings(10, 100, 200))
+    assertThatThrownBy(() -> new Soak.Settings(10, 100, 100, List.of(), 200))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("steps = 10");
   }

@@ -8,14 +8,21 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "adapt",
     mixinStandardHelpOptions = true,
-    description = "Compares test-time adapters on streams, and runs them.",
-    subcommands = {AdaptCompareCommand.class, AdaptRunCommand.class},
+    description = "Adapts models to other data: to a stream, to a few labels, to other features.",
+    subcommands = {
+      AdaptCompareCommand.class,
+      AdaptRunCommand.class,
+      AdaptFewShotCommand.class,
+      AdaptHeterogeneousCommand.class
+    },
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger adapt compare --model m.safetensors --data fashion-mnist \\",
       "      --stream continual --report adapters.html",
       "  outrigger adapt run --model resnet.pt --data camera/ --adapter tent \\",
-      "      --out predictions.parquet"
+      "      --out predictions.parquet",
+      "  outrigger adapt few-shot --model clothes.safetensors --data shop/ \\",
+      "      --shots 3 --out adapted.safetensors"
     })
 final class AdaptCommand implements Runnable {
   @Spec private CommandSpec spec;

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.claims.Soak;
 import org.outrigger.core.io.Json;
 import picocli.CommandLine.Command;
@@ -17,8 +18,9 @@ import picocli.CommandLine.Spec;
     name = "soak",
     mixinStandardHelpOptions = true,
     description = {
-      "Does memory stay flat over a long run? Trains and checks, and measures.",
-      "Trains a small network, then lets a guard check batches of 32 images, and reads the process's"
+      "Does memory stay flat over a long run? Trains, checks and adapts, and measures.",
+      "Trains a small network, lets a guard check batches of 32 images, lets stacks of adapters follow"
+          + " them, and reads the process's"
           + " resident memory along the way. Exit code 1 if it grows by more than 2 %% and more than"
           + " 20 MB after the warm-up."
     },
@@ -41,6 +43,20 @@ final class SoakCommand implements Callable<Integer> {
       description = "Batches that the guard checks; ${DEFAULT-VALUE} by default.")
   private int checks;
 
+  @Option(
+      names = "--batches",
+      paramLabel = "N",
+      defaultValue = "5000",
+      description = "Batches that each stack of adapters follows; ${DEFAULT-VALUE} by default.")
+  private int batches;
+
+  @Option(
+      names = "--adapters",
+      split = ",",
+      paramLabel = "STACK,...",
+      description = "The stacks of adapters; four of different kinds by default.")
+  private @Nullable List<String> stacks;
+
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
@@ -48,16 +64,19 @@ final class SoakCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Soak.Settings settings = new Soak.Settings(steps, checks, Soak.Settings.defaults().rows());
+    Soak.Settings usual = Soak.Settings.defaults();
+    Soak.Settings settings =
+        new Soak.Settings(
+            steps, checks, batches, stacks == null ? usual.stacks() : stacks, usual.rows());
     device.apply();
     var out = spec.commandLine().getOut();
     List<Soak.Phase> phases;
-    try (Progress progress = new Progress("soak", (long) steps + checks)) {
+    try (Progress progress = new Progress("soak", (long) steps + checks + (long) batches * settings.stacks().size())) {
       phases =
           new Soak(
                   settings,
                   (phase, done, megabytes) -> {
-                    progress.to(phase.equals("training") ? done : steps + done);
+                    progress.to(before(phase, settings) + done);
                     if (!json) {
                       out.printf(Locale.ROOT, "%s %d: %.1f MB resident%n", phase, done, megabytes);
                       out.flush();
@@ -84,6 +103,14 @@ final class SoakCommand implements Callable<Integer> {
       table.print(out);
     }
     return flat ? ExitCode.OK : ExitCode.NO;
+  }
+
+  private long before(String phase, Soak.Settings settings) {
+    if (phase.equals("training")) {
+      return 0;
+    }
+    int stack = settings.stacks().indexOf(phase);
+    return stack < 0 ? steps : (long) steps + checks + (long) stack * batches;
   }
 
   private static String megabytes(double value) {

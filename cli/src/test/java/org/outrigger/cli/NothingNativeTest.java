@@ -25,7 +25,8 @@ class NothingNativeTest {
         "datasets",
         "guard fit --help",
         "zero-shot --help",
-        "say-no --help"
+        "say-no --help",
+        "adapt ear train --help"
       })
   void helpAndListsLoadNoNativeLibrary(String words) throws Exception {
     assertThat(fork(words.split(" ", -1)).lines().count()).isGreaterThan(5);

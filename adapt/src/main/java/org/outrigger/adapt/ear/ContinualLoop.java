@@ -47,7 +47,7 @@ public final class ContinualLoop implements Stateful, AutoCloseable {
    * @param added the domain that was learned now; null if none was
    */
   public record Step(
-      Routed routed, Ear.Decision decision, long collected, Ear.@Nullable Added added)
+      Routed routed, Ear.Decision decision, long collected, @Nullable AddedDomain added)
       implements AutoCloseable {
     @Override
     public void close() {
@@ -78,7 +78,7 @@ public final class ContinualLoop implements Stateful, AutoCloseable {
     Routed routed = ear.predict(batch);
     Ear.Decision decision = ear.observe(routed);
     collecting |= decision == Ear.Decision.NEW_DOMAIN;
-    Ear.Added added = null;
+    AddedDomain added = null;
     if (collecting) {
       collect(batch, routed);
       if (collected() >= rows) {
@@ -107,8 +107,8 @@ public final class ContinualLoop implements Stateful, AutoCloseable {
         });
   }
 
-  private Ear.Added learn() {
-    Ear.Added added =
+  private AddedDomain learn() {
+    AddedDomain added =
         Scopes.scoped(
             () -> {
               try (TensorDataset data =

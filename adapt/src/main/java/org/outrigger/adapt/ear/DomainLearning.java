@@ -1,5 +1,6 @@
 package org.outrigger.adapt.ear;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,7 +14,9 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.ear.AdaptorSearch.Candidate;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.metric.Quantiles;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.nn.Sequential;
 import org.outrigger.core.torch.Rng;
@@ -29,7 +32,18 @@ final class DomainLearning {
    * @param ranking the candidates, best first
    * @param nearest the nearest domain before; empty if there was none
    */
-  record Result(EarDomain domain, List<Candidate> ranking, String nearest) {}
+  private record Result(EarDomain domain, List<Candidate> ranking, String nearest) {}
+
+  /**
+   * What adding a domain came to.
+   *
+   * @param learned all that is learned now; the domains and the fusion before are part of it
+   * @param added for the user
+   */
+  record Outcome(EarLearned learned, AddedDomain added) {}
+
+  /** Adaptors may have so many parameters whatever the encoder's size, unless a limit is set. */
+  private static final long LEAST_BUDGET = 8192;
 
   private final Ear.Settings settings;
   private final String name;
@@ -47,7 +61,69 @@ final class DomainLearning {
     this.before = before;
   }
 
-  Result learn(AdaptorTraining.Encoded train, AdaptorTraining.Encoded held, long maxParameters) {
+  /** Learns a domain beside those that are there; nothing of them is changed. */
+  static Outcome add(
+      Ear.Settings settings,
+      Model encoder,
+      @Nullable EarLearned before,
+      String name,
+      IndexedDataset data) {
+    List<String> classNames = classNames(before, data);
+    int[][] parts =
+        AdaptorTraining.split(name, labels(name, data), settings.heldOut(), settings.seed());
+    return Scopes.scoped(
+        () -> {
+          List<String> taps = before == null ? settings.taps() : before.taps;
+          AdaptorTraining.Encoded train = encode(settings, encoder, taps, data.subset(parts[0]));
+          AdaptorTraining.Encoded held =
+              encode(settings, encoder, train.taps(), data.subset(parts[1]));
+          if (before != null) {
+            before.requireWidths(new Taps.Features(train.pooledParts(), train.averageParts()));
+          }
+          HyperdimensionalFusion fusion =
+              before != null ? before.fusion : calibrate(settings, train.averageParts());
+          try {
+            DomainLearning learning = new DomainLearning(settings, name, fusion, before);
+            Result result = learning.learn(train, held, maxParameters(settings, encoder));
+            List<EarDomain> domains = new ArrayList<>(before == null ? List.of() : before.domains);
+            domains.add(result.domain());
+            return new Outcome(
+                new EarLearned(train.taps(), fusion, classNames, domains),
+                new AddedDomain(
+                    result.domain().view(train.taps()), result.ranking(), result.nearest()));
+          } catch (RuntimeException e) {
+            if (before == null) {
+              fusion.close();
+            }
+            throw e;
+          }
+        });
+  }
+
+  private static AdaptorTraining.Encoded encode(
+      Ear.Settings settings, Model encoder, List<String> taps, IndexedDataset data) {
+    return AdaptorTraining.encode(encoder, taps, data, settings.pool(), settings.batchSize());
+  }
+
+  private static HyperdimensionalFusion calibrate(Ear.Settings settings, List<Tensor> averages) {
+    return HyperdimensionalFusion.calibrate(
+        averages,
+        new HyperdimensionalFusion.Options(
+            settings.hyperDimension(),
+            settings.perChannel(),
+            settings.scaleLayers(),
+            settings.bind(),
+            settings.seed()));
+  }
+
+  private static long maxParameters(Ear.Settings settings, Model encoder) {
+    return settings.maxParameters() > 0
+        ? settings.maxParameters()
+        : Math.max(LEAST_BUDGET, Math.round(settings.budget() * EarReport.parameters(encoder)));
+  }
+
+  private Result learn(
+      AdaptorTraining.Encoded train, AdaptorTraining.Encoded held, long maxParameters) {
     List<Integer> described = classes(train.labels());
     @Nullable EarDomain nearest =
         before == null ? null : before.domains.get(before.nearest(train.pooledParts()));
@@ -86,6 +162,49 @@ final class DomainLearning {
         throw e;
       }
     }
+  }
+
+  /** The labels of a domain's rows, all of which must have a class. */
+  static int[] labels(String name, IndexedDataset data) {
+    if (!data.labelled() || data.size() == 0) {
+      throw new OutriggerException(
+          "The data of the domain '"
+              + name
+              + "' has "
+              + (data.size() == 0 ? "no rows" : "no labels")
+              + ": EAR learns a domain from labelled rows.");
+    }
+    int[] labels = data.labels();
+    long without = Arrays.stream(labels).filter(label -> label < 0).count();
+    if (without > 0) {
+      throw new OutriggerException(
+          without
+              + " of "
+              + labels.length
+              + " rows of the domain '"
+              + name
+              + "' have no known class: leave them out, or name all classes.");
+    }
+    return labels;
+  }
+
+  /** The class names with those of more data, which may only add some at the end. */
+  static List<String> classNames(@Nullable EarLearned before, IndexedDataset data) {
+    List<String> old = before == null ? List.of() : before.classNames;
+    List<String> own = data.classNames();
+    List<String> longer = own.size() > old.size() ? own : old;
+    List<String> shorter = own.size() > old.size() ? old : own;
+    if (!longer.subList(0, shorter.size()).equals(shorter)) {
+      throw new OutriggerException(
+          "'"
+              + data.name()
+              + "' has the classes "
+              + String.join(", ", own)
+              + ", but the domains before have "
+              + String.join(", ", old)
+              + ": name the classes in the same order; new ones come last.");
+    }
+    return longer;
   }
 
   private static List<Integer> classes(Tensor labels) {

@@ -1,8 +1,6 @@
 package org.outrigger.adapt.ear;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -11,12 +9,10 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
-import org.outrigger.adapt.ear.AdaptorSearch.Candidate;
 import org.outrigger.adapt.ear.HyperdimensionalFusion.Pool;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.IndexedDataset;
-import org.outrigger.core.data.Preprocessing;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Card;
@@ -67,9 +63,6 @@ import org.outrigger.core.torch.Tensors;
 public final class Ear implements Method, Stateful, AutoCloseable {
   static final String TYPE = "adapt/ear";
   private static final int LAYOUT = 1;
-
-  /** Adaptors may have so many parameters whatever the encoder's size, unless a limit is set. */
-  private static final long LEAST_BUDGET = 8192;
 
   /** Where the head of a new domain comes from. */
   public enum Head {
@@ -178,39 +171,6 @@ public final class Ear implements Method, Stateful, AutoCloseable {
     }
   }
 
-  /**
-   * What is known of a domain.
-   *
-   * @param name as it was added
-   * @param adaptor kind, width, depth and taps
-   * @param adaptorParameters how many parameters that has
-   * @param headParameters and the head
-   * @param classes that it has rows of
-   * @param rows in its class descriptors
-   * @param heldOutAccuracy of its adaptor on the rows that set the threshold
-   * @param threshold the least cosine s of a known row
-   * @param descriptorBytes memory of its class descriptors
-   */
-  public record Domain(
-      String name,
-      String adaptor,
-      long adaptorParameters,
-      long headParameters,
-      List<Integer> classes,
-      long rows,
-      double heldOutAccuracy,
-      double threshold,
-      long descriptorBytes) {}
-
-  /**
-   * What adding a domain came to.
-   *
-   * @param domain as it is now
-   * @param ranking the candidates, best first; the first one was trained
-   * @param nearest the domain that was nearest before; empty for the first one
-   */
-  public record Added(Domain domain, List<Candidate> ranking, String nearest) {}
-
   private Settings settings;
   private @Nullable Model encoder;
   private boolean ownsEncoder;
@@ -278,7 +238,7 @@ public final class Ear implements Method, Stateful, AutoCloseable {
    *     shared or copied; each class of two rows or more should have some to hold out
    * @throws OutriggerException if the data does not fit; nothing has changed then
    */
-  public Added add(String name, IndexedDataset data) {
+  public AddedDomain add(String name, IndexedDataset data) {
     Model model = encoder();
     EarLearned before = learned;
     if (name.isBlank() || (before != null && before.position(name) >= 0)) {
@@ -288,108 +248,10 @@ public final class Ear implements Method, Stateful, AutoCloseable {
               + "': "
               + (name.isBlank() ? "give it a name." : "there is one of that name already."));
     }
-    List<String> classNames = classNames(before, data);
-    int[][] parts =
-        AdaptorTraining.split(name, labels(name, data), settings.heldOut, settings.seed);
-    return Scopes.scoped(
-        () -> {
-          List<String> taps = before == null ? settings.taps : before.taps;
-          AdaptorTraining.Encoded train = encode(model, taps, data.subset(parts[0]));
-          AdaptorTraining.Encoded held = encode(model, train.taps(), data.subset(parts[1]));
-          HyperdimensionalFusion fusion =
-              before != null ? before.fusion : calibrate(train.averageParts());
-          try {
-            Added added = learn(model, name, classNames, before, train, held, fusion);
-            window.clear();
-            return added;
-          } catch (RuntimeException e) {
-            if (before == null) {
-              fusion.close();
-            }
-            throw e;
-          }
-        });
-  }
-
-  private static int[] labels(String name, IndexedDataset data) {
-    if (!data.labelled() || data.size() == 0) {
-      throw new OutriggerException(
-          "The data of the domain '"
-              + name
-              + "' has "
-              + (data.size() == 0 ? "no rows" : "no labels")
-              + ": EAR learns a domain from labelled rows.");
-    }
-    int[] labels = data.labels();
-    long without = Arrays.stream(labels).filter(label -> label < 0).count();
-    if (without > 0) {
-      throw new OutriggerException(
-          without
-              + " of "
-              + labels.length
-              + " rows of the domain '"
-              + name
-              + "' have no known class: leave them out, or name all classes.");
-    }
-    return labels;
-  }
-
-  private static List<String> classNames(@Nullable EarLearned before, IndexedDataset data) {
-    List<String> old = before == null ? List.of() : before.classNames;
-    List<String> own = data.classNames();
-    List<String> longer = own.size() > old.size() ? own : old;
-    List<String> shorter = own.size() > old.size() ? old : own;
-    if (!longer.subList(0, shorter.size()).equals(shorter)) {
-      throw new OutriggerException(
-          "'"
-              + data.name()
-              + "' has the classes "
-              + String.join(", ", own)
-              + ", but the domains before have "
-              + String.join(", ", old)
-              + ": name the classes in the same order; new ones come last.");
-    }
-    return longer;
-  }
-
-  private AdaptorTraining.Encoded encode(Model model, List<String> taps, IndexedDataset data) {
-    return AdaptorTraining.encode(model, taps, data, settings.pool, settings.batchSize);
-  }
-
-  private HyperdimensionalFusion calibrate(List<Tensor> averages) {
-    return HyperdimensionalFusion.calibrate(
-        averages,
-        new HyperdimensionalFusion.Options(
-            settings.hyperDimension,
-            settings.perChannel,
-            settings.scaleLayers,
-            settings.bind,
-            settings.seed));
-  }
-
-  private Added learn(
-      Model model,
-      String name,
-      List<String> classNames,
-      @Nullable EarLearned before,
-      AdaptorTraining.Encoded train,
-      AdaptorTraining.Encoded held,
-      HyperdimensionalFusion fusion) {
-    if (before != null) {
-      before.requireWidths(new Taps.Features(train.pooledParts(), train.averageParts()));
-    }
-    DomainLearning learning = new DomainLearning(settings, name, fusion, before);
-    DomainLearning.Result result = learning.learn(train, held, maxParameters(model));
-    List<EarDomain> domains = new ArrayList<>(before == null ? List.of() : before.domains);
-    domains.add(result.domain());
-    replace(new EarLearned(train.taps(), fusion, classNames, domains), before);
-    return new Added(result.domain().view(train.taps()), result.ranking(), result.nearest());
-  }
-
-  private long maxParameters(Model model) {
-    return settings.maxParameters > 0
-        ? settings.maxParameters
-        : Math.max(LEAST_BUDGET, Math.round(settings.budget * EarReport.parameters(model)));
+    DomainLearning.Outcome outcome = DomainLearning.add(settings, model, before, name, data);
+    replace(outcome.learned(), before);
+    window.clear();
+    return outcome.added();
   }
 
   private void replace(EarLearned next, @Nullable EarLearned before) {
@@ -415,8 +277,8 @@ public final class Ear implements Method, Stateful, AutoCloseable {
 
   private void change(String name, IndexedDataset data, boolean out) {
     EarLearned before = learned();
-    EarDomain domain = domain(before, name);
-    for (int label : labels(name, data)) {
+    EarDomain domain = before.domain(name);
+    for (int label : DomainLearning.labels(name, data)) {
       if (!domain.described.contains(label)) {
         throw new OutriggerException(
             "The domain '"
@@ -430,7 +292,9 @@ public final class Ear implements Method, Stateful, AutoCloseable {
     }
     Scopes.run(
         () -> {
-          AdaptorTraining.Encoded rows = encode(encoder(), before.taps, data);
+          AdaptorTraining.Encoded rows =
+              AdaptorTraining.encode(
+                  encoder(), before.taps, data, settings.pool, settings.batchSize);
           before.requireWidths(new Taps.Features(rows.pooledParts(), rows.averageParts()));
           Tensor descriptors = before.fusion.describe(rows.pooledParts());
           Tensor labels = EarDomain.positions(rows.labels(), domain.described);
@@ -451,48 +315,12 @@ public final class Ear implements Method, Stateful, AutoCloseable {
    */
   public void merge(Ear other) {
     EarLearned before = learned();
-    EarLearned theirs = other.learned();
-    for (EarDomain domain : theirs.domains) {
-      if (!domain(before, domain.name).described.equals(domain.described)
-          || domain.descriptors.isBipolar()) {
-        throw new OutriggerException(
-            "The domain '" + domain.name + "' of the other EAR has other classes, or signs alone.");
-      }
-    }
-    Map<String, Tensor> own = before.fusion.tensors();
-    Map<String, Tensor> foreign = theirs.fusion.tensors();
-    boolean same =
-        own.keySet().equals(foreign.keySet())
-            && own.keySet().stream()
-                .allMatch(
-                    key ->
-                        Objects.requireNonNull(own.get(key))
-                            .equal(Objects.requireNonNull(foreign.get(key))));
-    if (!same || before.domains.stream().anyMatch(d -> d.descriptors.isBipolar())) {
-      throw new OutriggerException(
-          "The two EARs have other projections or means, so that their descriptors cannot be added:"
-              + " merge devices that started from the same saved EAR.");
-    }
-    theirs.domains.forEach(
-        domain -> domain(before, domain.name).descriptors.merge(domain.descriptors));
+    before.merge(other.learned());
     rebuild(before);
   }
 
   private void rebuild(EarLearned before) {
     replace(new EarLearned(before.taps, before.fusion, before.classNames, before.domains), before);
-  }
-
-  private static EarDomain domain(EarLearned learned, String name) {
-    int position = learned.position(name);
-    if (position < 0) {
-      throw new OutriggerException(
-          "There is no domain '"
-              + name
-              + "'. There are: "
-              + String.join(", ", learned.domains.stream().map(d -> d.name).toList())
-              + ".");
-    }
-    return learned.domains.get(position);
   }
 
   // -- predicting
@@ -539,7 +367,7 @@ public final class Ear implements Method, Stateful, AutoCloseable {
   }
 
   /** The domains in the order they were added. */
-  public List<Domain> domains() {
+  public List<LearnedDomain> domains() {
     EarLearned now = learned;
     return now == null
         ? List.of()
@@ -638,11 +466,10 @@ public final class Ear implements Method, Stateful, AutoCloseable {
   /**
    * Writes the encoder and all domains as one bundle.
    *
-   * @param preprocessing how images are prepared, for {@link #load}'s user; null if not known
    * @throws OutriggerException if the encoder cannot be saved
    */
-  public void save(Path target, @Nullable Preprocessing preprocessing) {
-    EarFiles.save(this, target, preprocessing);
+  public void save(Path target, EarReading reading) {
+    EarFiles.save(this, target, reading);
   }
 
   /**
@@ -654,9 +481,9 @@ public final class Ear implements Method, Stateful, AutoCloseable {
     return EarFiles.load(bundle, device);
   }
 
-  /** How images are prepared for a saved EAR; null if it does not say. */
-  public static @Nullable Preprocessing preprocessing(Path bundle) {
-    return EarFiles.preprocessing(bundle);
+  /** How the rows of the data of a saved EAR are read. */
+  public static EarReading reading(Path bundle) {
+    return EarFiles.reading(bundle);
   }
 
   private void release() {

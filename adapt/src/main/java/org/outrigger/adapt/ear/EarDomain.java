@@ -67,8 +67,8 @@ final class EarDomain implements AutoCloseable {
     return network.forward(features, ForwardContext.EVALUATION);
   }
 
-  Ear.Domain view(List<String> taps) {
-    return new Ear.Domain(
+  LearnedDomain view(List<String> taps) {
+    return new LearnedDomain(
         name,
         plan().describe(taps),
         network.get(ADAPTOR).parameterCount(),

@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Preprocessing;
 import org.outrigger.core.io.Bundle;
@@ -21,10 +20,11 @@ final class EarFiles {
   private static final String KIND = "ear";
   private static final String STATE = "ear.safetensors";
   private static final String PREPROCESSING = "preprocessing";
+  private static final String COLUMNS = "columns";
 
   private EarFiles() {}
 
-  static void save(Ear ear, Path target, @Nullable Preprocessing preprocessing) {
+  static void save(Ear ear, Path target, EarReading reading) {
     Model encoder = ear.model();
     Capabilities.Saveable model =
         encoder
@@ -40,7 +40,9 @@ final class EarFiles {
     String part = "model." + model.fileExtension();
     Map<String, Object> info = new LinkedHashMap<>();
     info.put("model", part);
-    info.put("domains", ear.domains().stream().map(Ear.Domain::name).toList());
+    info.put("domains", ear.domains().stream().map(LearnedDomain::name).toList());
+    info.put(COLUMNS, reading.columns());
+    Preprocessing preprocessing = reading.preprocessing();
     if (preprocessing != null) {
       info.put(PREPROCESSING, Json.object(PREPROCESSING, preprocessing.toJson()));
     }
@@ -69,9 +71,13 @@ final class EarFiles {
     }
   }
 
-  /** How images are prepared; null if the bundle does not say. */
-  static @Nullable Preprocessing preprocessing(Path folder) {
-    Object saved = Bundle.open(folder).expect(KIND).info().get(PREPROCESSING);
-    return saved == null ? null : Preprocessing.fromJson(Json.compact(saved));
+  static EarReading reading(Path folder) {
+    Map<String, Object> info = Bundle.open(folder).expect(KIND).info();
+    Object saved = info.get(PREPROCESSING);
+    return new EarReading(
+        saved == null ? null : Preprocessing.fromJson(Json.compact(saved)),
+        info.get(COLUMNS) instanceof List<?> list
+            ? list.stream().map(String::valueOf).toList()
+            : List.of());
   }
 }

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.T_TensorTensor_T;
 import org.bytedeco.pytorch.Tensor;
@@ -140,6 +141,48 @@ final class EarLearned {
       }
     }
     return -1;
+  }
+
+  /** The domain of that name. */
+  EarDomain domain(String name) {
+    int position = position(name);
+    if (position < 0) {
+      throw new OutriggerException(
+          "There is no domain '"
+              + name
+              + "'. There are: "
+              + String.join(", ", domains.stream().map(d -> d.name).toList())
+              + ".");
+    }
+    return domains.get(position);
+  }
+
+  /** Adds the class descriptors of another one to its own, or changes nothing. */
+  void merge(EarLearned other) {
+    for (EarDomain theirs : other.domains) {
+      EarDomain own = domain(theirs.name);
+      if (!own.described.equals(theirs.described)
+          || own.descriptors.isBipolar()
+          || theirs.descriptors.isBipolar()) {
+        throw new OutriggerException(
+            "The domain '" + own.name + "' has other classes in the other EAR, or signs alone.");
+      }
+    }
+    Map<String, Tensor> own = fusion.tensors();
+    Map<String, Tensor> foreign = other.fusion.tensors();
+    boolean same =
+        own.keySet().equals(foreign.keySet())
+            && own.keySet().stream()
+                .allMatch(
+                    key ->
+                        Objects.requireNonNull(own.get(key))
+                            .equal(Objects.requireNonNull(foreign.get(key))));
+    if (!same) {
+      throw new OutriggerException(
+          "The two EARs have other projections or means, so that their descriptors cannot be added:"
+              + " merge devices that started from the same saved EAR.");
+    }
+    other.domains.forEach(theirs -> domain(theirs.name).descriptors.merge(theirs.descriptors));
   }
 
   /** Adds what it holds to a state. */

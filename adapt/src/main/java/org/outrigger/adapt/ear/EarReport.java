@@ -27,7 +27,7 @@ import org.outrigger.core.torch.Tensors;
  * @param tests how it does on data
  */
 public record EarReport(
-    long encoderParameters, long bytes, List<Ear.Domain> domains, List<Test> tests) {
+    long encoderParameters, long bytes, List<LearnedDomain> domains, List<Test> tests) {
   /**
    * How an EAR does on a data set.
    *
@@ -52,7 +52,7 @@ public record EarReport(
    * @param tests data by name, may be empty
    */
   public static EarReport of(Ear ear, Map<String, ? extends Dataset> tests, int batchSize) {
-    List<Ear.Domain> domains = ear.domains();
+    List<LearnedDomain> domains = ear.domains();
     if (domains.isEmpty()) {
       throw new OutriggerException("EAR knows no domain yet: there is nothing to report.");
     }
@@ -145,8 +145,8 @@ public record EarReport(
 
   /** One line: how much is kept for how many domains. */
   public String summary() {
-    long adaptors = domains.stream().mapToLong(Ear.Domain::adaptorParameters).sum();
-    long heads = domains.stream().mapToLong(Ear.Domain::headParameters).sum();
+    long adaptors = domains.stream().mapToLong(LearnedDomain::adaptorParameters).sum();
+    long heads = domains.stream().mapToLong(LearnedDomain::headParameters).sum();
     return String.format(
         Locale.ROOT,
         "%d %s; adaptors %,d, heads %,d, encoder %,d parameters; descriptors %.1f MB",

@@ -68,13 +68,15 @@ class ContinualLoopTest {
                       assertThat(step.decision()).isEqualTo(Ear.Decision.KNOWN);
                       assertThat(step.collected()).isZero();
                     });
-            List<Ear.Added> added =
+            List<AddedDomain> added =
                 follow(loop, strange).stream()
                     .map(ContinualLoop.Step::added)
                     .filter(Objects::nonNull)
                     .toList();
             assertThat(added).hasSize(1);
-            assertThat(ear.domains()).extracting(Ear.Domain::name).containsExactly("start", "domain 1");
+            assertThat(ear.domains())
+                .extracting(LearnedDomain::name)
+                .containsExactly("start", "domain 1");
             assertThat(loop.collected()).isZero();
             Routed routed = ear.predict(test.inputs());
             assertThat(Accuracy.of(routed.logits(), Tensors.labels(test.labels())))

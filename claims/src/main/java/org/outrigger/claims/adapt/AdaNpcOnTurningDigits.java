@@ -120,9 +120,7 @@ public final class AdaNpcOnTurningDigits implements Claim {
           "",
           model,
           source,
-          turned(
-              angles,
-              i -> shuffled.subset(IntStream.range(i * own, (i + 1) * own).toArray())),
+          turned(angles, i -> shuffled.subset(IntStream.range(i * own, (i + 1) * own).toArray())),
           own,
           figures);
       int drawn = scale.pick(OVERLAPPING, 80);
@@ -130,9 +128,7 @@ public final class AdaNpcOnTurningDigits implements Claim {
           ", overlapping",
           model,
           source,
-          turned(
-              angles,
-              i -> bench.test().shuffled(Rng.derive(seed, "angle " + i)).limit(drawn)),
+          turned(angles, i -> bench.test().shuffled(Rng.derive(seed, "angle " + i)).limit(drawn)),
           drawn,
           figures);
     }

@@ -179,16 +179,14 @@ public final class EarOnDigitDomains implements Claim {
   private static NeuralModel encoder(
       List<Integer> hidden, IndexedDataset train, long seed, Scale scale) {
     NeuralModel model =
-        NeuralModel.create(
-            "mlp", Map.of("hidden", hidden), new long[] {1, SIDE, SIDE}, 10, seed);
+        NeuralModel.create("mlp", Map.of("hidden", hidden), new long[] {1, SIDE, SIDE}, 10, seed);
     fit(model, train, scale.pick(40, 2), seed);
     return model;
   }
 
   private static void fit(NeuralModel model, IndexedDataset train, int epochs, long seed) {
     Trainer.of(model)
-        .settings(
-            Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(128).withSeed(seed))
+        .settings(Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(128).withSeed(seed))
         .optimiser(p -> new Adam(p, Adam.Settings.of(3e-3)))
         .schedule(Schedule.constant())
         .fit(train);
@@ -210,8 +208,7 @@ public final class EarOnDigitDomains implements Claim {
 
   // -- the three experiments
 
-  private static void detection(
-      Splits parts, long seed, Scale scale, Map<String, Double> figures) {
+  private static void detection(Splits parts, long seed, Scale scale, Map<String, Double> figures) {
     try (NeuralModel encoder = encoder(List.of(96, 64, 48), parts.first(), seed, scale);
         Ear fused = known(encoder, parts.first(), settings(seed, scale, Map.of("candidates", 1)));
         Ear last =
@@ -257,8 +254,7 @@ public final class EarOnDigitDomains implements Claim {
     return data.read(IntStream.range(0, Math.toIntExact(data.size())).toArray()).inputs();
   }
 
-  private static void continual(
-      Splits parts, long seed, Scale scale, Map<String, Double> figures) {
+  private static void continual(Splits parts, long seed, Scale scale, Map<String, Double> figures) {
     try (NeuralModel encoder = encoder(List.of(96, 64), parts.first(), seed, scale);
         NeuralModel tuned = encoder.deepCopy();
         Ear ear = new Ear(settings(seed, scale, Map.of()))) {
@@ -302,9 +298,7 @@ public final class EarOnDigitDomains implements Claim {
 
   private static double accuracy(NeuralModel model, IndexedDataset data) {
     return Scopes.scoped(
-        () ->
-            Accuracy.of(
-                model.predict(inputs(data)).logits(), Tensors.labels(data.labels())));
+        () -> Accuracy.of(model.predict(inputs(data)).logits(), Tensors.labels(data.labels())));
   }
 
   private static void search(Splits parts, long seed, Scale scale, Map<String, Double> figures) {
@@ -326,8 +320,7 @@ public final class EarOnDigitDomains implements Claim {
                 test));
       }
       figures.put(
-          MEDIAN,
-          Quantiles.of(random.stream().mapToDouble(Double::doubleValue).toArray(), 0.5));
+          MEDIAN, Quantiles.of(random.stream().mapToDouble(Double::doubleValue).toArray(), 0.5));
     }
   }
 

@@ -22,8 +22,7 @@ final class GoldenNorms {
     boolean affine = golden.hasInput("bn.weight");
     double eps = golden.params().path("eps").asDouble(EPS);
     Tensor statistics = golden.input(mean);
-    BatchNorm2d norm =
-        new BatchNorm2d((int) statistics.size(0), momentum, eps, affine, true);
+    BatchNorm2d norm = new BatchNorm2d((int) statistics.size(0), momentum, eps, affine, true);
     norm.to(ScalarType.Double);
     Map<String, Tensor> state = new LinkedHashMap<>();
     state.put("running_mean", statistics);

@@ -8,30 +8,35 @@ import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Delta;
 import org.outrigger.adapt.DeltaTbr;
 import org.outrigger.adapt.Entropies;
+import org.outrigger.adapt.Episodic;
 import org.outrigger.adapt.PseudoLabel;
 import org.outrigger.adapt.Roid;
 import org.outrigger.adapt.Roid.Correction;
 import org.outrigger.adapt.Sar;
 import org.outrigger.adapt.ShotIm;
+import org.outrigger.adapt.Tent;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.torch.Gradients;
 import org.outrigger.core.torch.Tensors;
 
-/** Losses of unlabelled rows, and the baselines SAR, DELTA and ROID. */
+/** Losses of unlabelled rows, and the baselines TENT, SAR, DELTA and ROID. */
 final class TtaEntropyGolden {
   private TtaEntropyGolden() {}
 
   /** Whether the case is of one of these kinds. */
   static boolean knows(GoldenCase golden) {
-    return golden.hasOutput("loss_ema")
+    return tentLike(golden)
+        || golden.hasOutput("loss_ema")
         || golden.hasOutput("tbr_mean")
         || golden.hasOutput("diversity_weight")
         || golden.hasOutput("soft_likelihood_ratio");
   }
 
   static void check(GoldenCase golden) {
-    if (golden.hasOutput("loss_ema")) {
+    if (tentLike(golden)) {
+      tent(golden);
+    } else if (golden.hasOutput("loss_ema")) {
       sar(golden);
     } else if (golden.hasOutput("tbr_mean")) {
       delta(golden);
@@ -39,6 +44,20 @@ final class TtaEntropyGolden {
       roid(golden);
     } else {
       losses(golden);
+    }
+  }
+
+  private static boolean tentLike(GoldenCase golden) {
+    return TinyNetwork.in(golden) && golden.params().path("episodic").isBoolean();
+  }
+
+  private static void tent(GoldenCase golden) {
+    Adapter tent = Methods.create(Tent.class, "tent", StreamGolden.descent(golden));
+    boolean episodic = golden.params().path("episodic").asBoolean();
+    try (NeuralModel model = TinyNetwork.of(golden);
+        Adapter adapter = episodic ? new Episodic().over(tent) : tent) {
+      adapter.start(model, null);
+      StreamGolden.run(golden, adapter, Map.of());
     }
   }
 
