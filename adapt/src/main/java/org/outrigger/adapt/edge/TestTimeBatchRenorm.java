@@ -32,8 +32,7 @@ import org.outrigger.core.torch.Shapes;
  *
  * <p>Zhao et al., "DELTA: Degradation-free Fully Test-time Adaptation", ICLR 2023, as CEMA uses it.
  */
-public final class TestTimeBatchRenorm extends Layer
-    implements Normalisation, Rebuildable {
+public final class TestTimeBatchRenorm extends Layer implements Normalisation, Rebuildable {
   private static final String KIND = "test-time-batch-renorm";
 
   /** Puts it in the place of a batch normalisation of a saved network. */

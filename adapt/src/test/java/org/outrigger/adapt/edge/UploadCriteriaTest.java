@@ -55,8 +55,7 @@ class UploadCriteriaTest {
 
   @Test
   void keptRowsLieBetweenBothBounds() {
-    try (UploadCriteria criteria =
-        criteria(Map.of("entHighMargin", 0.7, "entLowMargin", 0.2))) {
+    try (UploadCriteria criteria = criteria(Map.of("entHighMargin", 0.7, "entLowMargin", 0.2))) {
       UploadCriteria.Selection selection = criteria.select(logits(3));
       double[] entropy = Tensors.doubles(selection.entropy());
       int[] kept = Tensors.ints(selection.kept());
@@ -202,8 +201,7 @@ class UploadCriteriaTest {
         }
         if (!list.isEmpty()) {
           assertThat(Tensors.doubles(ring.sample(9, rng)))
-              .containsExactlyInAnyOrder(
-                  list.stream().mapToDouble(Double::doubleValue).toArray());
+              .containsExactlyInAnyOrder(list.stream().mapToDouble(Double::doubleValue).toArray());
         }
       }
     }

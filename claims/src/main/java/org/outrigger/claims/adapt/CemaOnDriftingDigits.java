@@ -117,8 +117,7 @@ public final class CemaOnDriftingDigits implements Claim {
       train(device, parts.first(), scale, seed);
       train(teacher, parts.first(), scale, seed);
       int rows = BATCH * scale.pick(60, 4);
-      try (TensorDataset stream =
-          EdgeStream.through(parts.second(), environments(), rows, seed)) {
+      try (TensorDataset stream = EdgeStream.through(parts.second(), environments(), rows, seed)) {
         return measure(stream, device, teacher, seed);
       }
     }
@@ -138,11 +137,9 @@ public final class CemaOnDriftingDigits implements Claim {
             Map.of("seed", seed, "threshold", Cema.Threshold.STATIC, "entLowMargin", 0.0));
     figures.put(CEMA, cema.accuracy());
     figures.put(STATIC, fixed.accuracy());
-    figures.put(
-        ALL, other(stream, device, teacher, seed, BATCH).accuracy());
+    figures.put(ALL, other(stream, device, teacher, seed, BATCH).accuracy());
     long share = Math.round(cema.uploaded() * BATCH);
-    figures.put(
-        "accuracy random choice", other(stream, device, teacher, seed, share).accuracy());
+    figures.put("accuracy random choice", other(stream, device, teacher, seed, share).accuracy());
     figures.put("accuracy batch statistics", alone(stream, device, "bn-adapt"));
     figures.put("accuracy TENT", alone(stream, device, "tent"));
     figures.put(UPLOAD_CEMA, cema.uploaded());
@@ -177,8 +174,7 @@ public final class CemaOnDriftingDigits implements Claim {
           BATCH,
           device,
           cloud,
-          (inputs, output) ->
-              device.upload(inputs, EdgeStream.random(rng, inputs.size(0), rows)));
+          (inputs, output) -> device.upload(inputs, EdgeStream.random(rng, inputs.size(0), rows)));
     }
   }
 
@@ -239,7 +235,6 @@ public final class CemaOnDriftingDigits implements Claim {
   }
 
   private static Tensor noisy(Tensor inputs, double deviation, Rng rng) {
-    return Scopes.tensor(
-        () -> inputs.add(rng.normal(inputs.shape()), new Scalar(deviation)));
+    return Scopes.tensor(() -> inputs.add(rng.normal(inputs.shape()), new Scalar(deviation)));
   }
 }

@@ -142,8 +142,7 @@ public final class UVpaOnDriftingDigits implements Claim {
       train(device, parts.first(), (inputs, rng) -> inputs, scale, seed);
       train(teacher, parts.first(), UVpaOnDriftingDigits::corrupted, scale, seed);
       int rows = BATCH * scale.pick(12, 2);
-      try (TensorDataset stream =
-          EdgeStream.through(parts.second(), environments(), rows, seed)) {
+      try (TensorDataset stream = EdgeStream.through(parts.second(), environments(), rows, seed)) {
         return measure(stream, device, teacher, seed);
       }
     }
@@ -165,8 +164,7 @@ public final class UVpaOnDriftingDigits implements Claim {
     figures.put(UVPA, run.accuracy());
     try (UVpaDevice device = new UVpaDevice(fixed, model);
         UVpaCloud cloud = new UVpaCloud(fixed, model, teacher)) {
-      figures.put(
-          FIXED, EdgeStream.run(stream, BATCH, device, cloud, device::choose).accuracy());
+      figures.put(FIXED, EdgeStream.run(stream, BATCH, device, cloud, device::choose).accuracy());
     }
     try (Rng rng = Rng.named(seed, "random uploads")) {
       figures.put(
