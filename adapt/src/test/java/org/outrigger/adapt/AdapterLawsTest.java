@@ -46,7 +46,7 @@ class AdapterLawsTest {
             "cema:entHighMargin=2:entLowMargin=0:cloudBatch=8:replayStart=16:replay=40:refresh=2",
             "cema:entHighMargin=2:threshold=code:warmUp=20:dMargin=0.95:cloudBatch=4",
             "u-vpa:form=sparse:rho=0.2:modelRate=0.001:restore=0.1",
-            "u-vpa:form=border:uncertainty=mutual_information:weighted=false:rate=0.5:scale=2",
+            "u-vpa:form=border:uncertainty=mutual_information:weighted=true:restart=true:rate=0.5",
             "pseudo-label:threshold=0.3",
             "pseudo-label:threshold=0:train=head",
             "shot-im:train=features",

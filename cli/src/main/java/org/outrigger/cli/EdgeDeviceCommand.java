@@ -186,8 +186,9 @@ final class EdgeDeviceCommand implements Runnable {
                     + "): start it first, or leave --wait out.");
           }
           AdaptRunCommand.write(writer, batch, output, classes);
-          if (batch.labels() != null) {
-            accuracy.add(output.logits(), batch.labels());
+          Tensor labels = batch.labels();
+          if (labels != null) {
+            accuracy.add(output.logits(), labels);
           }
           done += batch.size();
         }

@@ -103,7 +103,8 @@ public final class TestTimeBatchRenorm extends Layer implements Normalisation, R
     if (!tracks() && !context.functional()) {
       requireVariance(x);
       move(x, 1);
-    } else if (!training && !GradMode.is_enabled()) {
+    }
+    if (tracks() && !training && !GradMode.is_enabled()) {
       return torch.batch_norm(
           x,
           context.optional(this, "weight"),

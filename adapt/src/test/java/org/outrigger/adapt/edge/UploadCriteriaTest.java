@@ -101,7 +101,8 @@ class UploadCriteriaTest {
   @Test
   void rowsLikeThoseThatWereSentAreLeftOut() {
     try (UploadCriteria criteria =
-        criteria(Map.of("entHighMargin", 2, "threshold", "STATIC", "dMargin", 0.5))) {
+        criteria(
+            Map.of("entHighMargin", 2, "entLowMargin", 0, "threshold", "STATIC", "dMargin", 0.5))) {
       Tensor one = Tensors.of(new double[] {2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0}, 2, CLASSES);
       assertThat(criteria.select(one).kept().size(0)).isEqualTo(2);
       assertThat(criteria.select(one).kept().size(0)).isZero();
