@@ -18,10 +18,10 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Batch normalisation whose result is moved to running statistics of the stream, y = ((x - mu) /
- * sigma) r + d with r = sigma / running_std and d = (mu - running_mean) / running_std, through
- * which no gradient flows. Buffers: {@code running_mean}, {@code running_std} [C], which the first
- * batch sets and later ones move in training mode; {@code seen}, whether there was one. In
- * evaluation mode they stay.
+ * sigma) r + d with r = sigma / running_std and d = (mu - running_mean) / running_std, through which
+ * no gradient flows. Buffers: {@code running_mean}, {@code running_std} [C], which the first batch
+ * sets and later ones move in training mode; {@code seen}, whether there was one. In evaluation mode
+ * they stay.
  */
 final class BatchRenorm extends Layer implements Normalisation {
   private final double prior;
@@ -96,7 +96,8 @@ final class BatchRenorm extends Layer implements Normalisation {
 
   /** The corrections r and d of this batch; then the running statistics move. */
   private Tensor[] moved(Tensor x, ForwardContext context) {
-    long[] others = LongStream.range(0, x.dim()).filter(dimension -> dimension != 1).toArray();
+    long[] others =
+        LongStream.range(0, x.dim()).filter(dimension -> dimension != 1).toArray();
     T_TensorTensor_T moments = torch.var_mean(x, others, false, false);
     Tensor std = moments.get0().add(new Scalar(eps)).sqrt();
     Tensor mean = moments.get1();

@@ -37,10 +37,17 @@ import org.slf4j.LoggerFactory;
     slug = "cafa",
     name = "CAFA",
     summary = "Draws features to the source Gaussian of their predicted class.",
-    paper = "Jung et al., CAFA: Class-Aware Feature Alignment for Test-Time Adaptation, ICCV 2023",
+    paper =
+        "Jung et al., CAFA: Class-Aware Feature Alignment for Test-Time Adaptation, ICCV 2023",
     year = 2023,
     room = Room.ADAPT,
-    needs = {Need.NORM_LAYERS, Need.PARAMETER_GRADIENTS, Need.FEATURES, Need.SOURCE, Need.LABELS},
+    needs = {
+      Need.NORM_LAYERS,
+      Need.PARAMETER_GRADIENTS,
+      Need.FEATURES,
+      Need.SOURCE,
+      Need.LABELS
+    },
     state = "scales, shifts, the optimiser, class means and whitening factors")
 public final class Cafa extends GradientAdapter<Cafa.Settings> {
   private static final Logger LOG = LoggerFactory.getLogger(Cafa.class);
@@ -102,12 +109,7 @@ public final class Cafa extends GradientAdapter<Cafa.Settings> {
     return Scopes.tensor(
         () -> {
           Tensor level =
-              covariances
-                  .diagonal(0, -2, -1)
-                  .mean(-1)
-                  .mul(new Scalar(eps))
-                  .unsqueeze(-1)
-                  .unsqueeze(-1);
+              covariances.diagonal(0, -2, -1).mean(-1).mul(new Scalar(eps)).unsqueeze(-1).unsqueeze(-1);
           return covariances.add(
               torch.eye(covariances.size(-1), new TensorOptions(ScalarType.Double)).mul(level));
         });
@@ -168,11 +170,8 @@ public final class Cafa extends GradientAdapter<Cafa.Settings> {
   public static Tensor inter(Tensor distances, Tensor intra) {
     return Scopes.tensor(
         () ->
-            distances
-                .sum(1)
-                .sub(intra)
-                .div(new Scalar(distances.size(1) - 1.0))
-                .clamp_min(new Scalar(LEAST)));
+            distances.sum(1).sub(intra).div(new Scalar(distances.size(1) - 1.0)).clamp_min(
+                new Scalar(LEAST)));
   }
 
   /**

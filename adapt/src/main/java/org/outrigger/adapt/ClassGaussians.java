@@ -136,7 +136,8 @@ public final class ClassGaussians {
    */
   public Tensor covariances() {
     requireAll();
-    return Scopes.tensor(() -> scatter.div(tied ? counts.sum() : counts.unsqueeze(1).unsqueeze(2)));
+    return Scopes.tensor(
+        () -> scatter.div(tied ? counts.sum() : counts.unsqueeze(1).unsqueeze(2)));
   }
 
   /**

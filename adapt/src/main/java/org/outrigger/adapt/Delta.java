@@ -102,7 +102,9 @@ public final class Delta extends GradientAdapter<Delta.Settings> {
     return Scopes.noGrad(
         () -> {
           Tensor each =
-              frequency.reciprocal().index_select(0, logits.argmax(new LongOptional(1), false));
+              frequency
+                  .reciprocal()
+                  .index_select(0, logits.argmax(new LongOptional(1), false));
           return each.div(each.mean());
         });
   }

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
@@ -31,8 +32,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * EATA: entropy minimisation on rows that are reliable (H below E0) and not redundant (their
- * softmax p has a cosine below eps with the running mean m of those learned from), each weighted by
+ * EATA: entropy minimisation on rows that are reliable (H below E0) and not redundant (their softmax
+ * p has a cosine below eps with the running mean m of those learned from), each weighted by
  * exp(E0 - H), with a Fisher leash to the source weights: loss = mean_S exp(E0 - H_i) H_i + beta
  * sum F (theta - theta0)^2. With beta = 0 it is ETA and needs no source data. Niu et al., Efficient
  * Test-Time Model Adaptation without Forgetting, ICML 2022.
@@ -146,7 +147,8 @@ public final class Eata extends GradientAdapter<Eata.Settings> {
    * @param sums by parameter name, float64; changed
    * @param logits [N, C], computed from {@code parameters} with gradients
    */
-  static void addSquares(Map<String, Tensor> sums, Map<String, Tensor> parameters, Tensor logits) {
+  static void addSquares(
+      Map<String, Tensor> sums, Map<String, Tensor> parameters, Tensor logits) {
     Tensor loss = Scopes.grad(true, () -> PseudoLabel.losses(logits).mean());
     List<Tensor> gradients = Gradients.of(loss, List.copyOf(parameters.values()), false);
     int i = 0;
@@ -234,7 +236,8 @@ public final class Eata extends GradientAdapter<Eata.Settings> {
     model();
     Map<String, Tensor> sums = new LinkedHashMap<>();
     parameters()
-        .forEach((name, p) -> sums.put(name, torch.zeros_like(p.detach()).to(ScalarType.Double)));
+        .forEach(
+            (name, p) -> sums.put(name, torch.zeros_like(p.detach()).to(ScalarType.Double)));
     return sums;
   }
 

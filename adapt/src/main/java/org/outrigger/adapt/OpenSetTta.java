@@ -21,8 +21,8 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Open-set TTA: the adapter below learns only from rows whose confidence in the class that the
- * source model predicts, c, has not fallen, p_i[c] >= p_i^source[c] + margin; wrong rows and those
- * of unknown classes lose it to the rest of the batch. An entropy of the mean prediction, -lambda
+ * source model predicts, c, has not fallen, p_i[c] >= p_i^source[c] + margin; wrong rows and those of
+ * unknown classes lose it to the rest of the batch. An entropy of the mean prediction, -lambda
  * H(pbar), keeps the batch diverse. Lee et al., Towards Open-Set Test-Time Adaptation Utilizing the
  * Wisdom of Crowds in Entropy Minimization, ICCV 2023.
  */

@@ -20,9 +20,9 @@ import org.outrigger.core.torch.Scopes;
 /**
  * ROID: the loss of rows that are diverse and certain, loss = 1/N sum_i w_i (SLR(z_i) + SCE(z_i',
  * z_i)), with the soft likelihood ratio SLR = -sum_c p_c log(p_c / (1 - p_c)) and the symmetric
- * cross-entropy SCE to an augmented view; weights stay near those of the source, and predictions
- * are corrected by the prior of the batch. Marsden et al., Universal Test-time Adaptation through
- * Weight Ensembling, Diversity Weighting, and Prior Correction, WACV 2024.
+ * cross-entropy SCE to an augmented view; weights stay near those of the source, and predictions are
+ * corrected by the prior of the batch. Marsden et al., Universal Test-time Adaptation through Weight
+ * Ensembling, Diversity Weighting, and Prior Correction, WACV 2024.
  */
 @Card(
     slug = "roid",
@@ -242,7 +242,8 @@ public final class Roid extends GradientAdapter<Roid.Settings> {
     if (rows == 0) {
       return null;
     }
-    Tensor weights = weights(diversity, certainty(logits.detach()), kept, settings().temperature());
+    Tensor weights =
+        weights(diversity, certainty(logits.detach()), kept, settings().temperature());
     Tensor total = likelihoodRatio(logits).mul(weights).sum();
     if (settings().consistency()) {
       Tensor chosen = kept.nonzero().flatten();

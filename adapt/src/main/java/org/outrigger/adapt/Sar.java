@@ -19,10 +19,10 @@ import org.outrigger.core.torch.Gradients;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * SAR: entropy minimisation on reliable rows (H below E0) towards flat minima: the gradient is
- * taken after a climb of length rho along it. When the running mean e of the loss falls below a
- * constant, the predictions have collapsed and it starts over. Niu et al., Towards Stable Test-Time
- * Adaptation in Dynamic Wild World, ICLR 2023.
+ * SAR: entropy minimisation on reliable rows (H below E0) towards flat minima: the gradient is taken
+ * after a climb of length rho along it. When the running mean e of the loss falls below a constant,
+ * the predictions have collapsed and it starts over. Niu et al., Towards Stable Test-Time Adaptation
+ * in Dynamic Wild World, ICLR 2023.
  */
 @Card(
     slug = "sar",
@@ -48,8 +48,8 @@ public final class Sar extends GradientAdapter<Sar.Settings> {
    * @param E0 how large an entropy is reliable, in units of ln C, above 0
    * @param rho the length of the climb, above 0
    * @param resetConstant the running loss below which it starts over, 0 or more; 0 never
-   * @param skipLast whether the last stage stays as it is: layer4 of a ResNet; the last three
-   *     blocks and the final normalisation of a vision transformer
+   * @param skipLast whether the last stage stays as it is: layer4 of a ResNet; the last three blocks
+   *     and the final normalisation of a vision transformer
    * @param optimiser of the steps
    * @param lr learning rate, above 0
    * @param momentum of SGD, in [0, 1)
@@ -88,7 +88,9 @@ public final class Sar extends GradientAdapter<Sar.Settings> {
   /** The norm of several tensors as one vector. */
   static double norm(List<Tensor> gradients) {
     return Scopes.scoped(
-        () -> Math.sqrt(gradients.stream().mapToDouble(g -> g.square().sum().item_double()).sum()));
+        () ->
+            Math.sqrt(
+                gradients.stream().mapToDouble(g -> g.square().sum().item_double()).sum()));
   }
 
   @Override
@@ -158,7 +160,8 @@ public final class Sar extends GradientAdapter<Sar.Settings> {
 
   private List<Tensor> gradients(Output output, Tensor kept) {
     Tensor loss = Scopes.grad(true, () -> penalised(entropy(output, kept), output));
-    return Gradients.of(Objects.requireNonNull(loss), List.copyOf(parameters().values()), false);
+    return Gradients.of(
+        Objects.requireNonNull(loss), List.copyOf(parameters().values()), false);
   }
 
   private void climbAndStep(Tensor inputs, Tensor kept, List<Tensor> gradients, double norm) {

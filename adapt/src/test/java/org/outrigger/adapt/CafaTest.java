@@ -38,8 +38,7 @@ class CafaTest {
     scope = new PointerScope();
     rng = new Rng(3);
     features = rng.normal(ScalarType.Double, 40, D);
-    labels =
-        torch.arange(new Scalar(40L), new TensorOptions(ScalarType.Long)).remainder(new Scalar(2L));
+    labels = torch.arange(new Scalar(40L), new TensorOptions(ScalarType.Long)).remainder(new Scalar(2L));
   }
 
   @AfterEach
@@ -112,7 +111,8 @@ class CafaTest {
       for (int side = 0; side < 2; side++) {
         Tensor moved = test.detach().clone();
         moved.flatten().narrow(0, i, 1).add_(new Scalar(side == 0 ? -1e-5 : 1e-5));
-        sides[side] = Cafa.losses(moved, predicted, gaussians.means(), factor).sum().item_double();
+        sides[side] =
+            Cafa.losses(moved, predicted, gaussians.means(), factor).sum().item_double();
       }
       slopes[i] = (sides[1] - sides[0]) / 2e-5;
     }
@@ -123,7 +123,8 @@ class CafaTest {
   void aRowAtItsMeanHasAFiniteLoss() {
     ClassGaussians gaussians = fit(features, labels, true);
     Tensor factor = Cafa.factor(gaussians.covariances());
-    Tensor losses = Cafa.losses(gaussians.means(), Tensors.labels(0, 1), gaussians.means(), factor);
+    Tensor losses =
+        Cafa.losses(gaussians.means(), Tensors.labels(0, 1), gaussians.means(), factor);
     assertThat(losses.isfinite().all().item_bool()).isTrue();
   }
 

@@ -87,7 +87,8 @@ class EataTest {
     Tensor kept = entropy.detach().lt(new Scalar(0.8));
     Tensor gradient = Gradients.of(Eata.weighted(entropy, kept, 0.8), entropy);
     assertThat(Tensors.doubles(gradient))
-        .containsExactly(new double[] {Math.exp(0.6) / 2, Math.exp(0.3) / 2, 0}, within(1e-12));
+        .containsExactly(
+            new double[] {Math.exp(0.6) / 2, Math.exp(0.3) / 2, 0}, within(1e-12));
   }
 
   @Test

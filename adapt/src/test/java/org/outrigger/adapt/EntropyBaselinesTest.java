@@ -85,7 +85,8 @@ class EntropyBaselinesTest {
   @Test
   void sarLeavesTheLastStageAlone() {
     assertThat(
-            Sar.withoutLastStage(List.of("bn1.weight", "layer3.0.bn1.bias", "layer4.1.bn2.weight")))
+            Sar.withoutLastStage(
+                List.of("bn1.weight", "layer3.0.bn1.bias", "layer4.1.bn2.weight")))
         .containsExactly("bn1.weight", "layer3.0.bn1.bias");
     assertThat(
             Sar.withoutLastStage(
@@ -136,7 +137,8 @@ class EntropyBaselinesTest {
 
   @Test
   void weightsGoBackToTheSourceIfNothingOfThemStays() {
-    try (Adapter roid = Adapters.parse("roid:momentumSource=0:lr=0.1:correction=none");
+    try (Adapter roid =
+            Adapters.parse("roid:momentumSource=0:lr=0.1:correction=none");
         Adapter still = Adapters.parse("bn-adapt")) {
       same(run(roid), run(still), 1e-6f);
       assertThat(roid.usage().updates()).isEqualTo(6);

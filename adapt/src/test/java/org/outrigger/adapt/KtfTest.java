@@ -91,7 +91,8 @@ class KtfTest {
     HeterogeneousData exact = doubles().normalised();
     Ktf.Settings settings = Ktf.Settings.defaults();
     weights.values().forEach(w -> w.requires_grad_(true));
-    Tensor gradient = Gradients.of(Ktf.losses(exact, weights, settings).total(), weights.get("w1"));
+    Tensor gradient =
+        Gradients.of(Ktf.losses(exact, weights, settings).total(), weights.get("w1"));
     Tensor flat = weights.get("w1").detach().view(-1);
     for (int i : new int[] {0, 7, 23, 39}) {
       double h = 1e-6;
@@ -120,7 +121,12 @@ class KtfTest {
     assertThat(value).isPositive();
     assertThat(
             MomentMatching.conditional(
-                    x, y, other, y, other.index_select(0, order), soft.index_select(0, order))
+                    x,
+                    y,
+                    other,
+                    y,
+                    other.index_select(0, order),
+                    soft.index_select(0, order))
                 .item_double())
         .isCloseTo(value, within(1e-12));
   }
@@ -237,14 +243,7 @@ class KtfTest {
     Tensor labelled = data.labelled();
     Tensor target = data.labels();
     Tensor unlabelled = data.unlabelled();
-    bad(
-        source,
-        labels,
-        labelled,
-        Tensors.labels(0, 1, 1),
-        unlabelled,
-        "Class 2",
-        "labelled target");
+    bad(source, labels, labelled, Tensors.labels(0, 1, 1), unlabelled, "Class 2", "labelled target");
     bad(source, torch.zeros_like(labels), labelled, target, unlabelled, "Class 1", "the source");
     bad(source, labels, labelled, Tensors.labels(0, 1, -1), unlabelled, "-1");
     bad(source, labels, labelled.narrow(0, 0, 0), target.narrow(0, 0, 0), unlabelled, "empty");
@@ -275,7 +274,9 @@ class KtfTest {
             TargetOnly.fit(data.labelled(), data.labels(), 3, TargetOnly.Settings.defaults());
         SoftTransfer soft =
             SoftTransfer.fit(
-                data, new SoftTransfer.Settings(0.001, 0.001, 0.01, 100, 16, 0), Listener.NONE)) {
+                data,
+                new SoftTransfer.Settings(0.001, 0.001, 0.01, 100, 16, 0),
+                Listener.NONE)) {
       assertThat(alone.accuracy(data.labelled(), data.labels())).isEqualTo(1);
       assertThat(soft.accuracy(data.labelled(), data.labels())).isEqualTo(1);
       assertThatThrownBy(() -> alone.predict(rng.normal(4, 6))).hasMessageContaining("T = 5");
@@ -283,7 +284,10 @@ class KtfTest {
     assertThatThrownBy(
             () ->
                 TargetOnly.fit(
-                    data.labelled(), Tensors.labels(0, 1, 3), 3, TargetOnly.Settings.defaults()))
+                    data.labelled(),
+                    Tensors.labels(0, 1, 3),
+                    3,
+                    TargetOnly.Settings.defaults()))
         .isInstanceOf(OutriggerException.class);
   }
 
@@ -308,7 +312,9 @@ class KtfTest {
     assertThat(between(NoiseSource.permuted(apart, 1))).isCloseTo(distance, within(1e-4));
     assertThat(NoiseSource.gaussian(2, 5, 3, 1).codes().equal(apart.codes())).isFalse();
     assertThat(
-            NoiseSource.laplace(2, 9, 3, 7).codes().equal(NoiseSource.laplace(2, 9, 3, 7).codes()))
+            NoiseSource.laplace(2, 9, 3, 7)
+                .codes()
+                .equal(NoiseSource.laplace(2, 9, 3, 7).codes()))
         .isTrue();
   }
 
@@ -331,8 +337,7 @@ class KtfTest {
     assertThat(sizes).hasSize(3);
     assertThat(Arrays.stream(sizes)).allMatch(n -> n >= 100 && n <= 1000);
     assertThat(source.codes().shape()).containsExactly(sizes[0] + sizes[1] + sizes[2], 6);
-    double narrow =
-        source.codes().narrow(0, 0, sizes[0]).var(new long[] {0}, true, false).sum().item_double();
+    double narrow = source.codes().narrow(0, 0, sizes[0]).var(new long[] {0}, true, false).sum().item_double();
     double wide =
         source
             .codes()

@@ -220,7 +220,8 @@ final class AdaptHeterogeneousCommand implements Runnable {
       Dataset data =
           EmbeddedData.names(path)
               ? EmbeddedData.open(path.toString(), "train", classes)
-              : DataFiles.open(path, DataOptions.defaults().label(sourceLabel).classNames(classes));
+              : DataFiles.open(
+                  path, DataOptions.defaults().label(sourceLabel).classNames(classes));
       try (TensorDataset table = TensorDataset.copyOf(data)) {
         if (!table.labelled()) {
           throw new OutriggerException(
@@ -272,8 +273,7 @@ final class AdaptHeterogeneousCommand implements Runnable {
       SourceCodes source, HeterogeneousData data, TensorDataset many, Ktf ktf, Ktf.Fit fit) {
     PrintWriter text = spec.commandLine().getOut();
     text.println("source               " + source.name());
-    text.println(
-        "MMD                  " + ReportPage.number(fit.mmd()) + " (transferable if small)");
+    text.println("MMD                  " + ReportPage.number(fit.mmd()) + " (transferable if small)");
     text.printf(
         Locale.ROOT,
         "cross-entropy of it  %s (discriminable if far below ln C = %s)%n",

@@ -100,7 +100,8 @@ class AdaptOfflineCommandsTest {
     List<String> lines = Files.readAllLines(Samples.FLOWERS);
     List<String> some = new ArrayList<>(List.of(lines.get(0)));
     List<String> rest = new ArrayList<>(List.of(lines.get(0)));
-    IntStream.range(1, lines.size()).forEach(i -> (i % 10 == 0 ? some : rest).add(lines.get(i)));
+    IntStream.range(1, lines.size())
+        .forEach(i -> (i % 10 == 0 ? some : rest).add(lines.get(i)));
     Files.write(few, some);
     Files.write(many, rest);
   }
@@ -132,14 +133,17 @@ class AdaptOfflineCommandsTest {
     tables(few, many);
     Path learned = folder.resolve("ktf.safetensors");
     Shell.Result result =
-        heterogeneous(few, many, "--noise", "separated", "--width", 16, "--save", learned).worked();
+        heterogeneous(
+                few, many, "--noise", "separated", "--width", 16, "--save", learned)
+            .worked();
     assertThat(result.out())
         .contains("Gaussian, separation 2", "MMD", "ln C = 1.099", "without a source");
     List<String> predictions = Files.readAllLines(folder.resolve("p.csv"));
     assertThat(predictions).hasSize(Files.readAllLines(many).size());
     assertThat(predictions.get(0)).isEqualTo("id,label,class_name,probability");
     assertThat(learned).exists();
-    assertThat(heterogeneous(few, many, "--source-table", Samples.FLOWERS).worked().out())
+    assertThat(
+            heterogeneous(few, many, "--source-table", Samples.FLOWERS).worked().out())
         .contains("iris.csv");
     for (String noise : List.of("uniform", "laplace", "moments")) {
       heterogeneous(few, many, "--noise", noise, "--width", 8).worked();

@@ -65,12 +65,14 @@ record AdapterRun(StreamReport report, Usage usage, double clean) {
           StreamEvaluation.of(stream)
               .observe(observer)
               .run(StreamPredictor.of(adapter::adapt, adapter::reset));
-      double after = clean == null ? Double.NaN : accuracy((NeuralModel) adapter.model(), clean);
+      double after =
+          clean == null ? Double.NaN : accuracy((NeuralModel) adapter.model(), clean);
       return new AdapterRun(report, adapter.usage(), after);
     }
   }
 
-  static AdapterRun of(String stack, NeuralModel model, IndexedDataset source, TestStream stream) {
+  static AdapterRun of(
+      String stack, NeuralModel model, IndexedDataset source, TestStream stream) {
     return of(stack, model, source, stream, null, (batch, output) -> {});
   }
 

@@ -188,7 +188,8 @@ public final class CafaOnDigits implements Claim {
           for (int i = 0; i < shifts.size(); i++) {
             Distances still = new Distances(gaussians.means(), factor, 2 * bench.test().size());
             Distances moved = new Distances(gaussians.means(), factor, 2 * bench.test().size());
-            TestStream stream = AdapterRun.eachShift(bench.test(), List.of(shifts.get(i)), 3, seed);
+            TestStream stream =
+                AdapterRun.eachShift(bench.test(), List.of(shifts.get(i)), 3, seed);
             AdapterRun.of("bn-adapt", model, bench.train(), stream, null, still::see);
             AdapterRun.of(PER_CLASS + "2e-3", model, bench.train(), stream, null, moved::see);
             closer += moved.intra() < still.intra() ? 1 : 0;

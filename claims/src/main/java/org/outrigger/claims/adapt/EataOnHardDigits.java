@@ -82,7 +82,8 @@ public final class EataOnHardDigits implements Claim {
     try (DigitsBench bench = DigitsBench.open(seed, scale);
         NeuralModel model = bench.source(Recipe.defaults())) {
       Map<String, Double> figures = new LinkedHashMap<>();
-      TestStream stream = AdapterRun.continual(bench.test(), bench.hard(), scale.pick(4, 1), seed);
+      TestStream stream =
+          AdapterRun.continual(bench.test(), bench.hard(), scale.pick(4, 1), seed);
       Map<String, String> stacks = new LinkedHashMap<>();
       stacks.put("BN-1", "bn-adapt");
       stacks.put("TENT", "tent:optimiser=adam:lr=0.02");
@@ -90,7 +91,8 @@ public final class EataOnHardDigits implements Claim {
       stacks.put("EATA beta 1", "eata:beta=1:" + FILTERS);
       stacks.put("EATA beta 2000", "eata:beta=2000:" + FILTERS);
       stacks.forEach((name, stack) -> measure(name, stack, bench, model, stream, figures));
-      TestStream shorter = AdapterRun.continual(bench.test(), bench.hard(), scale.pick(3, 1), seed);
+      TestStream shorter =
+          AdapterRun.continual(bench.test(), bench.hard(), scale.pick(3, 1), seed);
       for (String beta : List.of("0", "1e5", "1e6", "1e7")) {
         measure(
             "no filters, beta " + beta,

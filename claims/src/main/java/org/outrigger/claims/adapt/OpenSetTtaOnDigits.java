@@ -31,7 +31,8 @@ public final class OpenSetTtaOnDigits implements Claim {
   private static final String HARD = " HARD";
   private static final String ACCURACY = "accuracy gain open-set TTA 0.5 over TENT HARD";
   private static final String AUROC = "AUROC gain open-set TTA 0.5 over TENT MILD";
-  private static final String MASK = "AUROC gain open-set TTA 0.2 over TENT + diversity 0.2 MILD";
+  private static final String MASK =
+      "AUROC gain open-set TTA 0.2 over TENT + diversity 0.2 MILD";
   private static final String KEPT = "share kept, ";
 
   @Override
@@ -153,7 +154,12 @@ public final class OpenSetTtaOnDigits implements Claim {
         });
     Kept kept = new Kept(model, OpenSetTta.Settings.defaults().margin());
     AdapterRun.of(
-        "tent:optimiser=adam:lr=0.002", model, bench.train(recipe), stream, null, kept::see);
+        "tent:optimiser=adam:lr=0.002",
+        model,
+        bench.train(recipe),
+        stream,
+        null,
+        kept::see);
     kept.put(strength, figures);
   }
 
@@ -173,7 +179,8 @@ public final class OpenSetTtaOnDigits implements Claim {
       }
       double[] largest =
           Tensors.doubles(
-              Scopes.tensor(() -> torch.softmax(output.logits(), 1).amax(new long[] {1}, false)));
+              Scopes.tensor(
+                  () -> torch.softmax(output.logits(), 1).amax(new long[] {1}, false)));
       int[] labels = Tensors.ints(Objects.requireNonNull(batch.labels()));
       for (int i = 0; i < labels.length; i++) {
         (labels[i] < 0 ? unknown : known).add(-largest[i]);

@@ -52,7 +52,8 @@ public final class EataGolden implements GoldenSuite {
     }
   }
 
-  private static Map<String, Object> settings(GoldenCase golden, NeuralModel model, boolean leash) {
+  private static Map<String, Object> settings(
+      GoldenCase golden, NeuralModel model, boolean leash) {
     Map<String, Object> changes = StreamGolden.descent(golden);
     changes.put("E0", golden.param("e_margin_value") / Math.log(model.classes()));
     changes.put("eps", golden.param("d_margin"));

@@ -14,9 +14,7 @@ import org.outrigger.core.method.Methods;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.torch.Gradients;
 
-/**
- * Golden cases of open-set TTA: its loss on given logits, and a stream through the small network.
- */
+/** Golden cases of open-set TTA: its loss on given logits, and a stream through the small network. */
 public final class OpenSetTtaGolden implements GoldenSuite {
   @Override
   public String slug() {
@@ -44,7 +42,8 @@ public final class OpenSetTtaGolden implements GoldenSuite {
     Tensor adapted = golden.input("adapted_logits").requires_grad_(true);
     Tensor keep = OpenSetTta.keep(source, adapted, margin(golden));
     Tensor selected = Entropies.masked(Entropies.entropy(adapted), keep);
-    Tensor loss = selected.add(OpenSetTta.diversity(adapted, golden.param("lambda_mean_entropy")));
+    Tensor loss =
+        selected.add(OpenSetTta.diversity(adapted, golden.param("lambda_mean_entropy")));
     golden.expect("source_class", source.argmax(new LongOptional(1), false));
     golden.expect("source_confidence", OpenSetTta.confidence(source, source));
     golden.expect("adapted_confidence", OpenSetTta.confidence(adapted, source));

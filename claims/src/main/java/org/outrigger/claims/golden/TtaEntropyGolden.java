@@ -88,7 +88,9 @@ final class TtaEntropyGolden {
             Methods.create(Delta.class, "delta", settings)
                 .over(
                     Methods.create(
-                        DeltaTbr.class, "delta-tbr", Map.of("prior", golden.param("tbr_prior"))))) {
+                        DeltaTbr.class,
+                        "delta-tbr",
+                        Map.of("prior", golden.param("tbr_prior"))))) {
       delta.start(model, null);
       StreamGolden.run(
           golden, delta, Map.of("class_freq", state -> state.tensor("memory/frequency")));
