@@ -141,13 +141,13 @@ final class EdgeCloudCommand implements Runnable {
     served.forEach(each -> session(served, each.card().slug(), pupil, teacher).close());
     PrintWriter out = spec.commandLine().getOut();
     try (CloudServer server =
-            new CloudServer(
-                method -> session(served, method, pupil, teacher),
-                options,
-                text -> {
-                  out.println(text);
-                  out.flush();
-                })) {
+        new CloudServer(
+            method -> session(served, method, pupil, teacher),
+            options,
+            text -> {
+              out.println(text);
+              out.flush();
+            })) {
       out.println(
           "Listening on "
               + options.address().getHostAddress()
