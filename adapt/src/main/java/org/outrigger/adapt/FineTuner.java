@@ -255,9 +255,7 @@ public final class FineTuner implements AutoCloseable {
    */
   public double step(Tensor inputs, Tensor labels) {
     return step(
-        () ->
-            CrossEntropy.loss(
-                model.forward(inputs).logits(), labels, settings.labelSmoothing));
+        () -> CrossEntropy.loss(model.forward(inputs).logits(), labels, settings.labelSmoothing));
   }
 
   /** A step down a loss of one's own, which is computed anew where steps climb first. */
@@ -274,8 +272,7 @@ public final class FineTuner implements AutoCloseable {
     }
   }
 
-  private Map<String, Tensor> higher(
-      Supplier<Tensor> objective, Map<String, Tensor> gradients) {
+  private Map<String, Tensor> higher(Supplier<Tensor> objective, Map<String, Tensor> gradients) {
     Map<String, Tensor> climb = ascent(gradients, settings.rho);
     Map<String, Tensor> kept = new LinkedHashMap<>();
     trained.forEach((name, weight) -> kept.put(name, weight.detach().clone()));

@@ -58,7 +58,7 @@ import org.outrigger.core.torch.Tensors;
     year = 2025,
     room = Room.ADAPT,
     needs = {Need.LABELS},
-    state = "projector, classifier, the source's fingerprint, the last losses")
+    state = "projector, classifier, class names, the source's fingerprint, the last losses")
 public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
   private static final String TYPE = "adaptation/shda-ktf";
   private static final List<String> NAMES = List.of("w1", "b1", "w2", "b2");
@@ -151,6 +151,7 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
 
   private Settings settings;
   private Map<String, Tensor> weights = Map.of();
+  private List<String> classNames = List.of();
   private String fingerprint = "";
   private @Nullable Fit fit;
 
@@ -230,17 +231,22 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
 
   // -- the shell
 
-  /** As {@link #fit(HeterogeneousData, Listener)}, unobserved. */
+  /** As {@link #fit(HeterogeneousData, List, Listener)}, unobserved and without names. */
   public Fit fit(HeterogeneousData data) {
-    return fit(data, Listener.NONE);
+    return fit(data, List.of(), Listener.NONE);
   }
 
   /**
    * Learns. Rows are brought to length 1 here; an earlier fit is dropped.
    *
+   * @param names the names of the classes by label, kept with what is learned; empty if unnamed
    * @throws OutriggerException if the loss stops being a finite number; the earlier fit stays then
    */
-  public Fit fit(HeterogeneousData data, Listener listener) {
+  public Fit fit(HeterogeneousData data, List<String> names, Listener listener) {
+    if (!names.isEmpty() && names.size() != data.classes()) {
+      throw new OutriggerException(
+          "There are " + names.size() + " class names for " + data.classes() + " classes.");
+    }
     try (PointerScope scope = new PointerScope()) {
       HeterogeneousData rows = floats(data).normalised();
       Map<String, Tensor> drawn = new LinkedHashMap<>();
@@ -259,6 +265,7 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
         throw e;
       }
       take(drawn);
+      classNames = List.copyOf(names);
       fingerprint = fingerprint(data);
       return Objects.requireNonNull(fit);
     }
@@ -327,6 +334,12 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
     return Objects.requireNonNull(fit);
   }
 
+  /** The names of the classes by label; empty if it was fitted without. */
+  public List<String> classNames() {
+    fitted();
+    return classNames;
+  }
+
   /** SHA-256 of the source that it was fitted with. */
   public String sourceFingerprint() {
     fitted();
@@ -344,6 +357,7 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
   public State state() {
     Map<String, Object> values = new LinkedHashMap<>();
     values.put("settings", Methods.values(settings));
+    values.put("classNames", classNames);
     values.put("source", fingerprint);
     if (fit != null) {
       values.put("fit", fit.toMap());
@@ -358,6 +372,7 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
     if (state.tensors().isEmpty()) {
       take(Map.of());
       fit = null;
+      classNames = List.of();
       fingerprint = "";
       settings = saved;
       return;
@@ -369,6 +384,7 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
         .tensor("The saved b2", state.tensor("b2"), "C");
     NAMES.forEach(name -> Shapes.finite("The saved " + name, state.tensor(name)));
     Fit earlier = fit(state);
+    List<String> names = names(state, earlier.classes());
     String source = state.text("source");
     Map<String, Tensor> copies = new LinkedHashMap<>();
     NAMES.forEach(
@@ -379,8 +395,21 @@ public final class Ktf implements HeterogeneousClassifier, Method, Stateful {
                     () -> Scopes.own(state.tensor(name).to(ScalarType.Float).detach().clone()))));
     take(copies);
     fit = earlier;
+    classNames = names;
     fingerprint = source;
     settings = saved;
+  }
+
+  private static List<String> names(State state, int classes) {
+    List<String> names = new ArrayList<>();
+    if (state.values().get("classNames") instanceof List<?> list) {
+      list.forEach(name -> names.add(String.valueOf(name)));
+    }
+    if (!names.isEmpty() && names.size() != classes) {
+      throw new OutriggerException(
+          "The saved KTF names " + names.size() + " of " + classes + " classes: it is damaged.");
+    }
+    return List.copyOf(names);
   }
 
   private static Fit fit(State state) {

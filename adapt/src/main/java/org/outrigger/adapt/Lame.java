@@ -9,7 +9,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
@@ -104,6 +103,10 @@ public final class Lame extends Decorator<Lame.Settings> {
    */
   public static Assignment assign(Tensor probabilities, Tensor features, Settings settings) {
     check(probabilities, features);
+    return of(probabilities, features, settings);
+  }
+
+  private static Assignment of(Tensor probabilities, Tensor features, Settings settings) {
     return Scopes.scoped(
         () -> {
           Tensor p = probabilities.to(ScalarType.Double);
@@ -195,15 +198,13 @@ public final class Lame extends Decorator<Lame.Settings> {
       Tensor log = probabilities.add(new Scalar(FLOOR)).log();
       Scalar one = new Scalar(1.0);
       Scalar lambda = new Scalar(boundLambda);
-      Tensor assigned = torch.softmax(log, 1);
-      @Nullable Tensor raw = null;
+      Tensor assigned = torch.log_softmax(log, 1);
       for (int n = 0; n < maxSteps; n++) {
         Tensor before = assigned;
         try (PointerScope step = new PointerScope()) {
-          Tensor pulled = torch.addmm(log, kernel, before, one, lambda);
-          Tensor after = torch.softmax(pulled, 1);
+          Tensor pulled = torch.addmm(log, kernel, before.exp(), one, lambda);
+          Tensor after = torch.log_softmax(pulled, 1);
           energies.add(energy(log, pulled, after, boundLambda));
-          raw = replace(raw, pulled);
           assigned = Scopes.keep(after);
         }
         before.close();
@@ -214,36 +215,32 @@ public final class Lame extends Decorator<Lame.Settings> {
           }
         }
       }
-      return kept(
-          new Assignment(torch.log_softmax(Objects.requireNonNull(raw), 1), List.copyOf(energies)));
+      return new Assignment(Scopes.keep(new Tensor(assigned)), List.copyOf(energies));
     }
-  }
-
-  private static Tensor replace(@Nullable Tensor old, Tensor made) {
-    Tensor kept = Scopes.keep(made);
-    if (old != null) {
-      old.close();
-    }
-    return kept;
   }
 
   /**
    * {@code sum U Y - lambda P Y + Y log Y} of Y = softmax(P - U), where P has lambda in it: since
    * log Y is P - U less its log-sum, minus those sums and what lambda leaves of P.
+   *
+   * @param pulled P - U
+   * @param assigned log Y
    */
   private static double energy(Tensor log, Tensor pulled, Tensor assigned, double lambda) {
-    double sums = pulled.logsumexp(1).sum().item_double();
+    double sums = pulled.sub(assigned).sum().item_double() / pulled.size(1);
     return lambda == 1
         ? -sums
-        : (1 - lambda) * pulled.sub(log).mul(assigned).sum().item_double() - sums;
+        : (1 - lambda) * pulled.sub(log).mul(assigned.exp()).sum().item_double() - sums;
   }
 
   @Override
   protected Output step(Tensor inputs) {
     Output output = inner().adapt(inputs);
     Tensor logits = output.logits();
+    Shapes.finite("The logits", logits);
+    Shapes.finite("The features", output.features());
     Tensor probabilities = torch.softmax(logits.to(ScalarType.Double), 1);
-    Tensor assigned = assign(probabilities, output.features(), settings()).logAssignments();
+    Tensor assigned = of(probabilities, output.features(), settings()).logAssignments();
     return new Output(assigned.to(logits.scalar_type()), output.features());
   }
 }

@@ -36,7 +36,8 @@ public final class NoiseSource {
    *
    * @param kappa how far the classes are apart, 0 or more; 0: no class structure
    */
-  public static SourceCodes separated(double kappa, int classes, int perClass, int width, long seed) {
+  public static SourceCodes separated(
+      double kappa, int classes, int perClass, int width, long seed) {
     HyperParameter.notNegative("kappa", kappa);
     check(classes, perClass, width);
     return made(
@@ -51,7 +52,8 @@ public final class NoiseSource {
   }
 
   /** As {@link #separated}, but with one mean for all classes. */
-  public static SourceCodes commonMean(double kappa, int classes, int perClass, int width, long seed) {
+  public static SourceCodes commonMean(
+      double kappa, int classes, int perClass, int width, long seed) {
     HyperParameter.notNegative("kappa", kappa);
     check(classes, perClass, width);
     return made(

@@ -104,8 +104,7 @@ public final class Shot implements OfflineAdapter {
     }
 
     FineTuner.Settings tuning() {
-      return new FineTuner.Settings(
-          Part.FEATURES, optimiser, lr, weightDecay, 0, 0, List.of());
+      return new FineTuner.Settings(Part.FEATURES, optimiser, lr, weightDecay, 0, 0, List.of());
     }
   }
 
@@ -144,7 +143,8 @@ public final class Shot implements OfflineAdapter {
           Tensor one = torch.ones(new long[] {features.size(0), 1}, features.options());
           Tensor rows = unit(torch.cat(new TensorVector(features, one), 1));
           // A class that nothing was predicted as has no centroid.
-          Tensor predicted = oneHot(probabilities.argmax(new LongOptional(1), false), rows, probabilities);
+          Tensor predicted =
+              oneHot(probabilities.argmax(new LongOptional(1), false), rows, probabilities);
           Tensor absent = predicted.sum(0).eq(new Scalar(0.0));
           Tensor labels = nearest(rows, probabilities, absent);
           return nearest(rows, oneHot(labels, rows, probabilities), absent);
@@ -242,8 +242,7 @@ public final class Shot implements OfflineAdapter {
         int[] rows = Arrays.copyOfRange(order, next, next + batch);
         Tensor inputs = target.read(rows).inputs();
         Tensor pseudo =
-            labels.index_select(
-                0, Tensors.of(Arrays.stream(rows).asLongStream().toArray(), batch));
+            labels.index_select(0, Tensors.of(Arrays.stream(rows).asLongStream().toArray(), batch));
         double loss = tuner.step(() -> loss(model.forward(inputs).logits(), pseudo, settings.beta));
         sum += loss;
         listener.stepped(step + 1, total, loss);

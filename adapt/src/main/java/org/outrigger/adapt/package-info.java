@@ -23,8 +23,9 @@
  *       org.outrigger.adapt.Roid}, {@link org.outrigger.adapt.Delta}; {@link
  *       org.outrigger.adapt.Cafa} moves features towards the {@link
  *       org.outrigger.adapt.ClassGaussians} of the source.
- *   <li>Teachers and memories: {@link org.outrigger.adapt.Cotta}, {@link org.outrigger.adapt.Rotta},
- *       {@link org.outrigger.adapt.Note}, {@link org.outrigger.adapt.Memo}.
+ *   <li>Teachers and memories: {@link org.outrigger.adapt.Cotta}, {@link
+ *       org.outrigger.adapt.Rotta}, {@link org.outrigger.adapt.Note}, {@link
+ *       org.outrigger.adapt.Memo}.
  *   <li>Over any of them: {@link org.outrigger.adapt.OpenSetTta} chooses the rows to learn from,
  *       {@link org.outrigger.adapt.Episodic} and {@link org.outrigger.adapt.PeriodicReset} start
  *       over, {@link org.outrigger.adapt.SafetyNet} catches a collapse.

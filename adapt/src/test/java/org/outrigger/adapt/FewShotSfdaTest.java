@@ -125,7 +125,9 @@ class FewShotSfdaTest {
     assertThat(shots.validation().stream().map(points::label).toList()).containsExactly(0, 1, 2);
     assertThat(shots.test()).hasSize(6).doesNotContainAnyElementsOf(shots.pool());
     assertThat(shots.pool()).hasSize(24).containsAll(shots.train());
-    assertThat(shots.train()).doesNotContainAnyElementsOf(shots.validation()).doesNotHaveDuplicates();
+    assertThat(shots.train())
+        .doesNotContainAnyElementsOf(shots.validation())
+        .doesNotHaveDuplicates();
     assertThat(shots.pool()).allMatch(row -> points.label(row) >= 0);
     assertThat(FewShots.draw(points, 3, 2, 0.2, 5)).isEqualTo(shots);
     assertThat(FewShots.draw(points, 3, 2, 0.2, 6)).isNotEqualTo(shots);
@@ -186,8 +188,7 @@ class FewShotSfdaTest {
           .allMatch(name -> name.startsWith("layer1.0.bn1."));
     }
     // The bottleneck's norm is over rows, which the strategy does not mean by itself.
-    assertThatThrownBy(
-            () -> new FewShotSfda(settings("strategy", Strategy.BN)).adapt(rows, points))
+    assertThatThrownBy(() -> new FewShotSfda(settings("strategy", Strategy.BN)).adapt(rows, points))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("norms part has no parameter");
     assertThatThrownBy(
@@ -213,8 +214,7 @@ class FewShotSfdaTest {
         }
       }
       assertThat(result.selected()).isEqualTo(best);
-      assertThat(result.tests().keySet())
-          .containsExactly("source", "after LP", "last", "selected");
+      assertThat(result.tests().keySet()).containsExactly("source", "after LP", "last", "selected");
       // The head alone moved in the first stage; the batch norm kept what it knew.
       assertThat(moved(result.source(), result.afterLp()))
           .isNotEmpty()
@@ -350,10 +350,11 @@ class FewShotSfdaTest {
   @Test
   void aLossThatExplodesIsAnError() {
     Tensor huge = points.inputs().mul(new Scalar(1e30)).to(ScalarType.Float);
-    try (TensorDataset extreme =
-        TensorDataset.of(huge, Tensors.labels(points.labels()))) {
+    try (TensorDataset extreme = TensorDataset.of(huge, Tensors.labels(points.labels()))) {
       assertThatThrownBy(
-              () -> new FewShotSfda(settings("lrFt", 1e30, "strategy", "FT")).adapt(images(), extreme))
+              () ->
+                  new FewShotSfda(settings("lrFt", 1e30, "strategy", "FT"))
+                      .adapt(images(), extreme))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("lower the learning rate");
     }

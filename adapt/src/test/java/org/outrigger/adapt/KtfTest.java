@@ -91,8 +91,7 @@ class KtfTest {
     HeterogeneousData exact = doubles().normalised();
     Ktf.Settings settings = Ktf.Settings.defaults();
     weights.values().forEach(w -> w.requires_grad_(true));
-    Tensor gradient =
-        Gradients.of(Ktf.losses(exact, weights, settings).total(), weights.get("w1"));
+    Tensor gradient = Gradients.of(Ktf.losses(exact, weights, settings).total(), weights.get("w1"));
     Tensor flat = weights.get("w1").detach().view(-1);
     for (int i : new int[] {0, 7, 23, 39}) {
       double h = 1e-6;
@@ -121,12 +120,7 @@ class KtfTest {
     assertThat(value).isPositive();
     assertThat(
             MomentMatching.conditional(
-                    x,
-                    y,
-                    other,
-                    y,
-                    other.index_select(0, order),
-                    soft.index_select(0, order))
+                    x, y, other, y, other.index_select(0, order), soft.index_select(0, order))
                 .item_double())
         .isCloseTo(value, within(1e-12));
   }
@@ -167,7 +161,7 @@ class KtfTest {
     try (Ktf one = new Ktf(SHORT);
         Ktf same = new Ktf(SHORT);
         Ktf restored = new Ktf()) {
-      one.fit(data);
+      one.fit(data, List.of("a", "b", "c"), Listener.NONE);
       same.fit(data);
       float[] expected = Tensors.floats(one.probabilities(data.unlabelled()));
       assertThat(Tensors.floats(same.probabilities(data.unlabelled()))).containsExactly(expected);
@@ -177,6 +171,7 @@ class KtfTest {
           .containsExactly(expected);
       assertThat(restored.settings()).isEqualTo(SHORT);
       assertThat(restored.lastFit()).isEqualTo(one.lastFit());
+      assertThat(restored.classNames()).containsExactly("a", "b", "c");
       assertThat(restored.sourceFingerprint()).isEqualTo(one.sourceFingerprint()).hasSize(64);
       one.restore(one.state());
       assertThat(Tensors.floats(one.probabilities(data.unlabelled()))).containsExactly(expected);
@@ -203,6 +198,8 @@ class KtfTest {
       refused(ktf, new State("detector/knn", 1, good.values(), good.tensors()), "not a");
       refused(ktf, new State(good.type(), 2, good.values(), good.tensors()), "update Outrigger");
       Map<String, Object> values = new LinkedHashMap<>(good.values());
+      values.put("classNames", List.of("a"));
+      refused(ktf, new State(good.type(), 1, values, good.tensors()), "names 1 of 3");
       values.remove("fit");
       refused(ktf, new State(good.type(), 1, values, good.tensors()), "of its fit");
       assertThat(Tensors.floats(ktf.probabilities(data.unlabelled()))).containsExactly(before);
@@ -224,6 +221,7 @@ class KtfTest {
               () ->
                   ktf.fit(
                       data,
+                      List.of(),
                       (step, steps, loss) -> {
                         throw new OutriggerException("enough");
                       }))
@@ -243,7 +241,14 @@ class KtfTest {
     Tensor labelled = data.labelled();
     Tensor target = data.labels();
     Tensor unlabelled = data.unlabelled();
-    bad(source, labels, labelled, Tensors.labels(0, 1, 1), unlabelled, "Class 2", "labelled target");
+    bad(
+        source,
+        labels,
+        labelled,
+        Tensors.labels(0, 1, 1),
+        unlabelled,
+        "Class 2",
+        "labelled target");
     bad(source, torch.zeros_like(labels), labelled, target, unlabelled, "Class 1", "the source");
     bad(source, labels, labelled, Tensors.labels(0, 1, -1), unlabelled, "-1");
     bad(source, labels, labelled.narrow(0, 0, 0), target.narrow(0, 0, 0), unlabelled, "empty");
@@ -252,6 +257,8 @@ class KtfTest {
     bad(source, labels, labelled, target, unlabelled.log(), "NaN");
     try (Ktf ktf = new Ktf(SHORT)) {
       assertThatThrownBy(() -> ktf.predict(unlabelled)).hasMessageContaining("fit first");
+      assertThatThrownBy(() -> ktf.fit(data, List.of("a"), Listener.NONE))
+          .hasMessageContaining("1 class names for 3");
       ktf.fit(data);
       assertThatThrownBy(() -> ktf.predict(rng.normal(4, 6))).hasMessageContaining("T = 5");
       assertThatThrownBy(() -> ktf.predict(unlabelled.log())).hasMessageContaining("NaN");
@@ -274,9 +281,7 @@ class KtfTest {
             TargetOnly.fit(data.labelled(), data.labels(), 3, TargetOnly.Settings.defaults());
         SoftTransfer soft =
             SoftTransfer.fit(
-                data,
-                new SoftTransfer.Settings(0.001, 0.001, 0.01, 100, 16, 0),
-                Listener.NONE)) {
+                data, new SoftTransfer.Settings(0.001, 0.001, 0.01, 100, 16, 0), Listener.NONE)) {
       assertThat(alone.accuracy(data.labelled(), data.labels())).isEqualTo(1);
       assertThat(soft.accuracy(data.labelled(), data.labels())).isEqualTo(1);
       assertThatThrownBy(() -> alone.predict(rng.normal(4, 6))).hasMessageContaining("T = 5");
@@ -284,10 +289,7 @@ class KtfTest {
     assertThatThrownBy(
             () ->
                 TargetOnly.fit(
-                    data.labelled(),
-                    Tensors.labels(0, 1, 3),
-                    3,
-                    TargetOnly.Settings.defaults()))
+                    data.labelled(), Tensors.labels(0, 1, 3), 3, TargetOnly.Settings.defaults()))
         .isInstanceOf(OutriggerException.class);
   }
 
@@ -312,9 +314,7 @@ class KtfTest {
     assertThat(between(NoiseSource.permuted(apart, 1))).isCloseTo(distance, within(1e-4));
     assertThat(NoiseSource.gaussian(2, 5, 3, 1).codes().equal(apart.codes())).isFalse();
     assertThat(
-            NoiseSource.laplace(2, 9, 3, 7)
-                .codes()
-                .equal(NoiseSource.laplace(2, 9, 3, 7).codes()))
+            NoiseSource.laplace(2, 9, 3, 7).codes().equal(NoiseSource.laplace(2, 9, 3, 7).codes()))
         .isTrue();
   }
 
@@ -337,7 +337,8 @@ class KtfTest {
     assertThat(sizes).hasSize(3);
     assertThat(Arrays.stream(sizes)).allMatch(n -> n >= 100 && n <= 1000);
     assertThat(source.codes().shape()).containsExactly(sizes[0] + sizes[1] + sizes[2], 6);
-    double narrow = source.codes().narrow(0, 0, sizes[0]).var(new long[] {0}, true, false).sum().item_double();
+    double narrow =
+        source.codes().narrow(0, 0, sizes[0]).var(new long[] {0}, true, false).sum().item_double();
     double wide =
         source
             .codes()

@@ -50,7 +50,8 @@ class PriorCorrectionTest {
       Tensor product = torch.softmax(logits, 1).mul(prior);
       Tensor expected = product.div(product.sum(1).unsqueeze(1));
       assertThat(
-              Tensors.doubles(torch.softmax(PriorCorrection.correct(logits, prior, Form.PROBABILITIES), 1)))
+              Tensors.doubles(
+                  torch.softmax(PriorCorrection.correct(logits, prior, Form.PROBABILITIES), 1)))
           .containsExactly(Tensors.doubles(expected), within(1e-12));
       assertThat(Tensors.doubles(PriorCorrection.correct(logits, prior, Form.LOGITS)))
           .containsExactly(Tensors.doubles(logits.mul(prior)));
@@ -60,7 +61,12 @@ class PriorCorrectionTest {
   @Test
   void aBalancedBatchIsLeftAlone() {
     Tensor logits = Tensors.of(new double[][] {{2, 0, 0}, {0, 2, 0}, {0, 0, 2}});
-    assertThat(Tensors.doubles(torch.softmax(PriorCorrection.correct(logits, PriorCorrection.prior(logits), Form.PROBABILITIES), 1)))
+    assertThat(
+            Tensors.doubles(
+                torch.softmax(
+                    PriorCorrection.correct(
+                        logits, PriorCorrection.prior(logits), Form.PROBABILITIES),
+                    1)))
         .containsExactly(Tensors.doubles(torch.softmax(logits, 1)), within(1e-12));
   }
 }

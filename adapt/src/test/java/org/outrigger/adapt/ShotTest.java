@@ -72,8 +72,7 @@ class ShotTest {
   @Test
   void aClassThatNothingIsPredictedAsGetsNoRow() {
     Tensor features = Tensors.of(new double[][] {{5, 0}, {0, 5}, {4, 3.9}});
-    Tensor p =
-        Tensors.of(new double[][] {{0.8, 0, 0.2}, {0, 0.8, 0.2}, {0.4, 0.2, 0.39}});
+    Tensor p = Tensors.of(new double[][] {{0.8, 0, 0.2}, {0, 0.8, 0.2}, {0.4, 0.2, 0.39}});
     assertThat(Tensors.longs(Shot.pseudoLabels(features, p))).doesNotContain(2);
   }
 

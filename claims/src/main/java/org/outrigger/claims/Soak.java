@@ -149,8 +149,7 @@ public final class Soak {
     return readings.phase();
   }
 
-  private Phase follow(
-      String stack, NeuralModel model, IndexedDataset source, TensorDataset data) {
+  private Phase follow(String stack, NeuralModel model, IndexedDataset source, TensorDataset data) {
     Readings readings = new Readings(stack, settings.batches());
     int batches = Math.toIntExact(data.size()) / BATCH;
     try (Adapter adapter = Adapters.parse(stack)) {

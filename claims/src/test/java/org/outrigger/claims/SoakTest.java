@@ -28,7 +28,9 @@ class SoakTest {
                 })
             .run();
     assertThat(phases).contains("training", "checking").hasSizeGreaterThan(60);
-    assertThat(result).extracting(Soak.Phase::name).containsExactly("training", "checking", "safety-net/tent");
+    assertThat(result)
+        .extracting(Soak.Phase::name)
+        .containsExactly("training", "checking", "safety-net/tent");
     assertThat(result).allSatisfy(phase -> assertThat(phase.count()).isBetween(100L, 130L));
   }
 

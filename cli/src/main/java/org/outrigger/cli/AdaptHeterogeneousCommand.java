@@ -2,7 +2,7 @@ package org.outrigger.cli;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,6 +23,7 @@ import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.DataFiles;
 import org.outrigger.core.data.DataOptions;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.TableWriter;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.io.AtomicFiles;
@@ -44,7 +45,7 @@ import picocli.CommandLine.Spec;
     description = {
       "Labels rows from a few labelled ones and a source of other features.",
       "The source is a labelled table of any width with the same classes, or noise with a mean for"
-          + " each class. Tells whether it helps: compare with the accuracy without it."
+          + " each class. With --truth it tells how accurate this is, with and without the source."
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -52,7 +53,9 @@ import picocli.CommandLine.Spec;
       "      --unlabelled rows.csv --label kind --out predictions.csv",
       "  outrigger adapt heterogeneous --source-table texts.parquet \\",
       "      --source-label topic --labelled few.csv --unlabelled rows.csv \\",
-      "      --label topic --out predictions.csv --save ktf.safetensors"
+      "      --label topic --out predictions.csv --save ktf.safetensors",
+      "  outrigger adapt heterogeneous --learned ktf.safetensors \\",
+      "      --unlabelled later.csv --out later-predictions.csv"
     })
 final class AdaptHeterogeneousCommand implements Runnable {
   private enum Noise {
@@ -62,7 +65,7 @@ final class AdaptHeterogeneousCommand implements Runnable {
     MOMENTS
   }
 
-  /** Either a table or noise. */
+  /** A table, noise, or what was learned from either. */
   static final class Origin {
     @Option(
         names = "--source-table",
@@ -77,6 +80,12 @@ final class AdaptHeterogeneousCommand implements Runnable {
             "separated: a mean for each class; uniform, laplace: none; moments: means and"
                 + " covariances that differ.")
     private @Nullable Noise noise;
+
+    @Option(
+        names = "--learned",
+        paramLabel = "FILE",
+        description = "What --save wrote: nothing is learned, --unlabelled is predicted.")
+    private @Nullable Path learned;
   }
 
   @Spec private CommandSpec spec;
@@ -114,17 +123,21 @@ final class AdaptHeterogeneousCommand implements Runnable {
 
   @Option(
       names = "--labelled",
-      required = true,
       paramLabel = "PATH",
       description = "A few labelled rows, at least one of each class.")
-  private Path labelled;
+  private @Nullable Path labelled;
 
   @Option(
       names = "--unlabelled",
       required = true,
       paramLabel = "PATH",
-      description = "The rows to label; labels that they have measure alone.")
+      description = "The rows to label.")
   private Path unlabelled;
+
+  @Option(
+      names = "--truth",
+      description = "The label column is in --unlabelled too: measure how accurate this is.")
+  private boolean truth;
 
   @Option(
       names = "--out",
@@ -161,18 +174,48 @@ final class AdaptHeterogeneousCommand implements Runnable {
     if (save != null) {
       AtomicFiles.check(save);
     }
+    device.apply();
+    Origin chosen = Objects.requireNonNull(origin);
+    if (chosen.learned != null) {
+      predict(chosen.learned);
+    } else if (labelled == null) {
+      throw new OutriggerException(
+          "A source alone teaches no label of the target: name a few labelled rows with --labelled.");
+    } else {
+      learn(chosen, labelled);
+    }
+  }
+
+  private void predict(Path learned) {
+    if (labelled != null || save != null || !settings.isEmpty()) {
+      throw new OutriggerException(
+          "--learned predicts with what a file holds: leave out --labelled, --save and --setting.");
+    }
+    try (PointerScope scope = new PointerScope();
+        Ktf ktf = new Ktf()) {
+      ktf.restore(StateFiles.read(learned));
+      List<String> classes = ktf.classNames();
+      try (TensorDataset many = toLabel(classes, List.of())) {
+        write(ktf.probabilities(many.inputs().flatten(1, -1)), many, classes);
+      }
+      spec.commandLine().getOut().println("Predictions: " + out);
+    }
+  }
+
+  private void learn(Origin chosen, Path known) {
     Map<String, Object> changes = new LinkedHashMap<>(settings);
     changes.put("seed", seed);
-    device.apply();
     try (PointerScope scope = new PointerScope();
         Ktf ktf = Methods.create(Ktf.class, "shda-ktf", changes);
-        TensorDataset few = rows(reading.open(labelled, List.of(), null, "train"));
-        TensorDataset many = rows(reading.open(unlabelled, few.classNames(), null))) {
+        TensorDataset few = rows(reading.open(known, List.of(), null, "train"));
+        TensorDataset many = toLabel(few.classNames(), few.featureColumns())) {
       if (!few.labelled()) {
         throw new OutriggerException(
             few.name() + " has no labels: name the label column with --label.");
       }
-      SourceCodes source = source(few.classNames());
+      int classes =
+          Math.max(few.classNames().size(), 1 + Arrays.stream(few.labels()).max().orElse(-1));
+      SourceCodes source = source(chosen, few.classNames(), classes);
       HeterogeneousData data =
           new HeterogeneousData(
               source.codes(),
@@ -182,7 +225,7 @@ final class AdaptHeterogeneousCommand implements Runnable {
               many.inputs().flatten(1, -1));
       Ktf.Fit fit;
       try (Progress progress = new Progress("Learning", ktf.settings().iterations())) {
-        fit = ktf.fit(data, (step, steps, loss) -> progress.to(step));
+        fit = ktf.fit(data, few.classNames(), (step, steps, loss) -> progress.to(step));
       }
       write(ktf.probabilities(data.unlabelled()), many, few.classNames());
       if (save != null) {
@@ -192,36 +235,34 @@ final class AdaptHeterogeneousCommand implements Runnable {
     }
   }
 
-  /** In memory; every row is needed at once. */
+  /** In memory, as all rows are needed at once. */
   private TensorDataset rows(Dataset data) {
-    try (TensorDataset all = TensorDataset.copyOf(data)) {
-      List<String> ids = new ArrayList<>();
-      try (Batches batches = all.batches(1024)) {
-        while (batches.hasNext()) {
-          try (Batch batch = batches.next()) {
-            ids.addAll(batch.ids());
-          }
-        }
-        Skips.report(spec.commandLine().getErr(), data.name(), batches.skipped());
-      }
-      if (ids.size() < all.size()) {
-        throw new OutriggerException(
-            data.name()
-                + " has rows that cannot be read: leave them out, as all rows are one batch here.");
-      }
-      return TensorDataset.copyOf(all);
+    PrintWriter err = spec.commandLine().getErr();
+    IndexedDataset all = Tables.inMemory(data, err);
+    if (all != data && all instanceof TensorDataset copy) {
+      return copy;
     }
+    TensorDataset finite = TensorDataset.copyOf(all);
+    if (finite.size() < all.size()) {
+      err.println((all.size() - finite.size()) + " rows of " + data.name() + " could not be read.");
+    }
+    return finite;
   }
 
-  private SourceCodes source(List<String> classes) {
-    Origin chosen = Objects.requireNonNull(origin);
+  private TensorDataset toLabel(List<String> classes, List<String> columns) {
+    return rows(
+        truth
+            ? reading.open(unlabelled, classes, null, "test", columns)
+            : reading.openUnlabelled(unlabelled, columns));
+  }
+
+  private SourceCodes source(Origin chosen, List<String> classes, int count) {
     if (chosen.table != null) {
       Path path = chosen.table;
       Dataset data =
           EmbeddedData.names(path)
               ? EmbeddedData.open(path.toString(), "train", classes)
-              : DataFiles.open(
-                  path, DataOptions.defaults().label(sourceLabel).classNames(classes));
+              : DataFiles.open(path, DataOptions.defaults().label(sourceLabel).classNames(classes));
       try (TensorDataset table = TensorDataset.copyOf(data)) {
         if (!table.labelled()) {
           throw new OutriggerException(
@@ -231,7 +272,6 @@ final class AdaptHeterogeneousCommand implements Runnable {
             table.name(), table.inputs().flatten(1, -1).clone(), Tensors.labels(table.labels()));
       }
     }
-    int count = Math.max(2, classes.size());
     return switch (Objects.requireNonNull(chosen.noise)) {
       case SEPARATED -> NoiseSource.separated(separation, count, noiseRows, width, seed);
       case UNIFORM -> NoiseSource.uniform(count, noiseRows, width, seed);
@@ -273,7 +313,8 @@ final class AdaptHeterogeneousCommand implements Runnable {
       SourceCodes source, HeterogeneousData data, TensorDataset many, Ktf ktf, Ktf.Fit fit) {
     PrintWriter text = spec.commandLine().getOut();
     text.println("source               " + source.name());
-    text.println("MMD                  " + ReportPage.number(fit.mmd()) + " (transferable if small)");
+    text.println(
+        "MMD                  " + ReportPage.number(fit.mmd()) + " (transferable if small)");
     text.printf(
         Locale.ROOT,
         "cross-entropy of it  %s (discriminable if far below ln C = %s)%n",
@@ -281,7 +322,7 @@ final class AdaptHeterogeneousCommand implements Runnable {
         ReportPage.number(Math.log(fit.classes())));
     text.println(fit.advice());
     if (many.labelled()) {
-      Tensor truth = Tensors.labels(many.labels());
+      Tensor labels = Tensors.labels(many.labels());
       try (TargetOnly alone =
           TargetOnly.fit(
               data.labelled(),
@@ -290,9 +331,9 @@ final class AdaptHeterogeneousCommand implements Runnable {
               TargetOnly.Settings.defaults().withSeed(seed))) {
         text.println(
             "Accuracy against the labels of --unlabelled: "
-                + ReportPage.percent(ktf.accuracy(data.unlabelled(), truth))
+                + ReportPage.percent(ktf.accuracy(data.unlabelled(), labels))
                 + "; without a source: "
-                + ReportPage.percent(alone.accuracy(data.unlabelled(), truth))
+                + ReportPage.percent(alone.accuracy(data.unlabelled(), labels))
                 + ".");
       }
     }

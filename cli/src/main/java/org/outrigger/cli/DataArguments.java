@@ -135,6 +135,25 @@ final class DataArguments {
       @Nullable Preprocessing saved,
       String part,
       List<String> columns) {
+    return open(data, classNames, saved, part, columns, label);
+  }
+
+  /**
+   * Opens data whose label column, if it has one, is not read.
+   *
+   * @param columns as for {@link #open(Path, List, Preprocessing, String, List)}
+   */
+  Dataset openUnlabelled(Path data, List<String> columns) {
+    return open(data, List.of(), null, "test", columns, null);
+  }
+
+  private Dataset open(
+      Path data,
+      List<String> classNames,
+      @Nullable Preprocessing saved,
+      String part,
+      List<String> columns,
+      @Nullable String labelColumn) {
     Preprocessing own = preprocessing();
     Preprocessing steps = own == null ? saved : own;
     List<String> classes = names.isEmpty() ? classNames : names;
@@ -146,7 +165,7 @@ final class DataArguments {
     return DataFiles.open(
         data,
         DataOptions.defaults()
-            .label(label)
+            .label(labelColumn)
             .id(id)
             .time(time)
             .features(

@@ -5,6 +5,8 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.edge.Cema;
 import org.outrigger.adapt.edge.CemaCloud;
@@ -37,6 +39,8 @@ import picocli.CommandLine.Spec;
       "      --port 9000 --bind 0.0.0.0 --token s3cret --methods cema:cloudBatch=64"
     })
 final class EdgeCloudCommand implements Runnable {
+  private static final String ALL = "cema,u-vpa";
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -56,11 +60,10 @@ final class EdgeCloudCommand implements Runnable {
   @Option(
       names = "--methods",
       paramLabel = "NAME,...",
-      defaultValue = "cema,u-vpa",
       description =
-          "What devices may use, perhaps with settings, which must be those of the devices;"
-              + " ${DEFAULT-VALUE} by default.")
-  private String methods;
+          "cema, u-vpa or both, perhaps with settings, which must be those of the devices; those"
+              + " that fit the student by default.")
+  private @Nullable String methods;
 
   @Option(
       names = "--port",
@@ -96,13 +99,7 @@ final class EdgeCloudCommand implements Runnable {
 
   @Override
   public void run() {
-    List<Adapter> served = Methods.parse(Adapter.class, methods);
-    for (Adapter each : served) {
-      if (!(each instanceof Cema) && !(each instanceof UVpa)) {
-        throw new OutriggerException(
-            each.card().slug() + " does not work from a cloud: give cema, u-vpa or both.");
-      }
-    }
+    List<Adapter> wanted = wanted();
     CloudServer.Options options =
         CloudServer.Options.defaults()
             .withPort(port)
@@ -110,10 +107,40 @@ final class EdgeCloudCommand implements Runnable {
             .withDevices(devices)
             .withAddress(address());
     device.apply();
-    PrintWriter out = spec.commandLine().getOut();
     try (Model teacher = model.open(file, device);
-        Model pupil = model.open(student, device);
-        CloudServer server =
+        Model pupil = model.open(student, device)) {
+      serve(fitting(wanted, pupil), pupil, teacher, options);
+    }
+  }
+
+  private List<Adapter> wanted() {
+    List<Adapter> wanted = Methods.parse(Adapter.class, methods == null ? ALL : methods);
+    for (Adapter each : wanted) {
+      if (!(each instanceof Cema) && !(each instanceof UVpa)) {
+        throw new OutriggerException(
+            each.card().slug() + " does not work from a cloud: give cema, u-vpa or both.");
+      }
+    }
+    return wanted;
+  }
+
+  /** Those that fit the student, or all that were named, each of which must. */
+  private List<Adapter> fitting(List<Adapter> wanted, Model pupil) {
+    List<Adapter> fit =
+        wanted.stream().filter(each -> pupil.missing(each.needs()).isEmpty()).toList();
+    if (methods == null && !fit.isEmpty()) {
+      return fit;
+    }
+    wanted.forEach(each -> pupil.require(each, Adapter.class));
+    return wanted;
+  }
+
+  private void serve(
+      List<Adapter> served, Model pupil, Model teacher, CloudServer.Options options) {
+    // What does not fit together is to be known before the first device comes.
+    served.forEach(each -> session(served, each.card().slug(), pupil, teacher).close());
+    PrintWriter out = spec.commandLine().getOut();
+    try (CloudServer server =
             new CloudServer(
                 method -> session(served, method, pupil, teacher),
                 options,
@@ -121,11 +148,14 @@ final class EdgeCloudCommand implements Runnable {
                   out.println(text);
                   out.flush();
                 })) {
-      // What does not fit together is to be known before the first device comes.
-      served.forEach(each -> pupil.require(each, Adapter.class));
-      served.forEach(each -> session(served, each.card().slug(), pupil, teacher).close());
       out.println(
-          "Listening on " + options.address().getHostAddress() + ", port " + server.port() + ".");
+          "Listening on "
+              + options.address().getHostAddress()
+              + ", port "
+              + server.port()
+              + ", for "
+              + served.stream().map(each -> each.card().slug()).collect(Collectors.joining(", "))
+              + ".");
       out.flush();
       if (once) {
         server.awaitDeparture();

@@ -24,8 +24,8 @@ import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.TableWriter;
 import org.outrigger.core.io.AtomicFiles;
-import org.outrigger.core.metric.Accuracy;
 import org.outrigger.core.method.Methods;
+import org.outrigger.core.metric.Accuracy;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import picocli.CommandLine.Command;
@@ -186,8 +186,9 @@ final class EdgeDeviceCommand implements Runnable {
                     + "): start it first, or leave --wait out.");
           }
           AdaptRunCommand.write(writer, batch, output, classes);
-          if (batch.labels() != null) {
-            accuracy.add(output.logits(), batch.labels());
+          Tensor labels = batch.labels();
+          if (labels != null) {
+            accuracy.add(output.logits(), labels);
           }
           done += batch.size();
         }
@@ -212,8 +213,7 @@ final class EdgeDeviceCommand implements Runnable {
     }
   }
 
-  private void tell(
-      EdgeDevice edge, TcpLink link, long done, long uploaded, Accuracy accuracy) {
+  private void tell(EdgeDevice edge, TcpLink link, long done, long uploaded, Accuracy accuracy) {
     PrintWriter text = spec.commandLine().getOut();
     CloudLink.Traffic traffic = link.traffic();
     text.printf(

@@ -71,7 +71,8 @@ final class SoakCommand implements Callable<Integer> {
     device.apply();
     var out = spec.commandLine().getOut();
     List<Soak.Phase> phases;
-    try (Progress progress = new Progress("soak", (long) steps + checks + (long) batches * settings.stacks().size())) {
+    try (Progress progress =
+        new Progress("soak", (long) steps + checks + (long) batches * settings.stacks().size())) {
       phases =
           new Soak(
                   settings,

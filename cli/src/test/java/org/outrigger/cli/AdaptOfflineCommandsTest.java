@@ -100,10 +100,13 @@ class AdaptOfflineCommandsTest {
     List<String> lines = Files.readAllLines(Samples.FLOWERS);
     List<String> some = new ArrayList<>(List.of(lines.get(0)));
     List<String> rest = new ArrayList<>(List.of(lines.get(0)));
-    IntStream.range(1, lines.size())
-        .forEach(i -> (i % 10 == 0 ? some : rest).add(lines.get(i)));
+    IntStream.range(1, lines.size()).forEach(i -> (i % 10 == 0 ? some : rest).add(lines.get(i)));
     Files.write(few, some);
     Files.write(many, rest);
+  }
+
+  private static String features(Path table) throws IOException {
+    return Files.readAllLines(table).get(0).replace(",label", "");
   }
 
   private Shell.Result heterogeneous(Path few, Path many, Object... more) {
@@ -134,16 +137,40 @@ class AdaptOfflineCommandsTest {
     Path learned = folder.resolve("ktf.safetensors");
     Shell.Result result =
         heterogeneous(
-                few, many, "--noise", "separated", "--width", 16, "--save", learned)
+                few, many, "--truth", "--noise", "separated", "--width", 16, "--save", learned)
             .worked();
     assertThat(result.out())
         .contains("Gaussian, separation 2", "MMD", "ln C = 1.099", "without a source");
     List<String> predictions = Files.readAllLines(folder.resolve("p.csv"));
     assertThat(predictions).hasSize(Files.readAllLines(many).size());
     assertThat(predictions.get(0)).isEqualTo("id,label,class_name,probability");
-    assertThat(learned).exists();
-    assertThat(
-            heterogeneous(few, many, "--source-table", Samples.FLOWERS).worked().out())
+    Shell.run(
+            "adapt",
+            "heterogeneous",
+            "--learned",
+            learned,
+            "--unlabelled",
+            many,
+            "--features",
+            features(many),
+            "--out",
+            folder.resolve("again.csv"))
+        .worked();
+    assertThat(Files.readAllLines(folder.resolve("again.csv"))).isEqualTo(predictions);
+    heterogeneous(few, many, "--learned", learned).refused("leave out --labelled");
+    Shell.run("adapt", "heterogeneous", "--noise", "uniform", "--unlabelled", many, "--out", few)
+        .refused("--labelled");
+    // Rows without a label column are labelled alike, and nothing is measured.
+    Path bare = folder.resolve("bare.csv");
+    Files.write(
+        bare,
+        Files.readAllLines(many).stream().map(line -> line.replaceAll(",[^,]*$", "")).toList());
+    assertThat(Files.readAllLines(Samples.FLOWERS).get(0)).endsWith(",label");
+    Shell.Result unmeasured =
+        heterogeneous(few, bare, "--noise", "separated", "--width", 16).worked();
+    assertThat(unmeasured.out()).doesNotContain("Accuracy");
+    assertThat(Files.readAllLines(folder.resolve("p.csv"))).isEqualTo(predictions);
+    assertThat(heterogeneous(few, many, "--source-table", Samples.FLOWERS).worked().out())
         .contains("iris.csv");
     for (String noise : List.of("uniform", "laplace", "moments")) {
       heterogeneous(few, many, "--noise", noise, "--width", 8).worked();
@@ -155,7 +182,7 @@ class AdaptOfflineCommandsTest {
     Path few = folder.resolve("few.csv");
     Path many = folder.resolve("many.csv");
     tables(few, many);
-    heterogeneous(few, many).refused("--source-table", "--noise");
+    heterogeneous(few, many).refused("--source-table", "--noise", "--learned");
     heterogeneous(few, many, "--noise", "pink").refused("pink");
     heterogeneous(few, many, "--noise", "uniform", "--source-table", few).refused("exclusive");
     heterogeneous(few, many, "--source-table", few, "--source-label", "nope").refused("nope");

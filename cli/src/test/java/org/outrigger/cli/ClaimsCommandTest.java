@@ -123,7 +123,18 @@ class ClaimsCommandTest {
 
   @Test
   void aShortSoakSaysWhetherMemoryIsFlat() {
-    assertThat(run("soak", "--steps", "100", "--checks", "100", "--batches", "100", "--adapters", "tent")).isIn(ExitCode.OK, ExitCode.NO);
+    assertThat(
+            run(
+                "soak",
+                "--steps",
+                "100",
+                "--checks",
+                "100",
+                "--batches",
+                "100",
+                "--adapters",
+                "tent"))
+        .isIn(ExitCode.OK, ExitCode.NO);
     assertThat(out.toString()).contains("training", "checking", "MB resident", "limit");
   }
 }

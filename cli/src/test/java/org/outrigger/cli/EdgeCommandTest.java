@@ -37,8 +37,7 @@ class EdgeCommandTest {
 
   @Test
   void aDevicePredictsAndAPromptComesBack() throws Exception {
-    Path device =
-        model("device", "mlp", Map.of("hidden", List.of(8), "dropout", 0.3), 4);
+    Path device = model("device", "mlp", Map.of("hidden", List.of(8), "dropout", 0.3), 4);
     Path teacher = model("teacher", "mlp", Map.of("hidden", List.of(16)), 4);
     Path out = folder.resolve("out.csv");
     int port = freePort();
@@ -46,13 +45,40 @@ class EdgeCommandTest {
         CompletableFuture.supplyAsync(
             () ->
                 Shell.run(
-                    "edge", "cloud", "--model", teacher, "--student", device, "--methods",
-                    "u-vpa:passes=3:steps=2", "--port", port, "--token", "t", "--once"));
+                    "edge",
+                    "cloud",
+                    "--model",
+                    teacher,
+                    "--student",
+                    device,
+                    "--methods",
+                    "u-vpa:passes=3:steps=2",
+                    "--port",
+                    port,
+                    "--token",
+                    "t",
+                    "--once"));
     Shell.Result result =
         Shell.run(
-                "edge", "device", "--model", device, "--cloud", "localhost:" + port, "--data",
-                Samples.FLOWERS, "--label", "label", "--batch-size", 50, "--method",
-                "u-vpa:passes=3:steps=2", "--token", "t", "--wait", "--predictions", out)
+                "edge",
+                "device",
+                "--model",
+                device,
+                "--cloud",
+                "localhost:" + port,
+                "--data",
+                Samples.FLOWERS,
+                "--label",
+                "label",
+                "--batch-size",
+                50,
+                "--method",
+                "u-vpa:passes=3:steps=2",
+                "--token",
+                "t",
+                "--wait",
+                "--predictions",
+                out)
             .worked();
     assertThat(result.out())
         .contains("150 rows predicted by u-vpa, 36 of them uploaded (24.0 %)")
@@ -69,8 +95,20 @@ class EdgeCommandTest {
     Path out = folder.resolve("out.csv");
     Shell.Result result =
         Shell.run(
-                "edge", "device", "--model", device, "--cloud", "localhost:1", "--data",
-                Samples.CLOTHES, "--limit", 32, "--batch-size", 16, "--predictions", out)
+                "edge",
+                "device",
+                "--model",
+                device,
+                "--cloud",
+                "localhost:1",
+                "--data",
+                Samples.CLOTHES,
+                "--limit",
+                32,
+                "--batch-size",
+                16,
+                "--predictions",
+                out)
             .worked();
     assertThat(result.out())
         .contains("32 rows predicted by cema", "version 0", "Last problem: no connection");

@@ -63,13 +63,8 @@ public final class FewShotReport {
                 "step",
                 "cross-entropy",
                 new Line(
-                    "validation rows",
-                    steps,
-                    curve.stream().mapToDouble(Point::loss).toArray()),
-                new Line(
-                    "shots",
-                    steps,
-                    curve.stream().mapToDouble(Point::trainLoss).toArray())),
+                    "validation rows", steps, curve.stream().mapToDouble(Point::loss).toArray()),
+                new Line("shots", steps, curve.stream().mapToDouble(Point::trainLoss).toArray())),
             Chart.lines(
                 "Accuracy on the validation rows",
                 "One row a class.",
@@ -94,8 +89,7 @@ public final class FewShotReport {
                     String.format(Locale.ROOT, "%,d", rows.size()),
                     String.join(", ", rows.stream().map(String::valueOf).toList()))));
     table.add(
-        List.of(
-            "measured", String.format(Locale.ROOT, "%,d", result.shots().test().size()), "-"));
+        List.of("measured", String.format(Locale.ROOT, "%,d", result.shots().test().size()), "-"));
     page.section("Which rows", "Positions in the data, from 0.")
         .table("", List.of("use", "rows", "positions"), table);
   }

@@ -34,12 +34,7 @@ import org.outrigger.core.model.Model;
             + " Model Adaptation via Selective Entropy Distillation. ICLR 2024",
     year = 2024,
     room = Room.ADAPT,
-    needs = {
-      Need.LOGITS,
-      Need.PARAMETER_GRADIENTS,
-      Need.NORM_LAYERS,
-      Need.SWAPPABLE_LAYERS
-    },
+    needs = {Need.LOGITS, Need.PARAMETER_GRADIENTS, Need.NORM_LAYERS, Need.SWAPPABLE_LAYERS},
     state = "normalisation of three networks, two optimisers, queue, replay, running entropy")
 public final class Cema extends EdgeAdapter<Cema.Settings, CemaDevice> {
   static final String SLUG = "cema";
@@ -121,23 +116,7 @@ public final class Cema extends EdgeAdapter<Cema.Settings, CemaDevice> {
 
     public static Settings defaults() {
       return new Settings(
-          0.4,
-          0.02,
-          Threshold.PAPER,
-          1,
-          0,
-          0,
-          3,
-          3,
-          1,
-          1,
-          0.0025,
-          0.00025,
-          32,
-          10_000,
-          256,
-          1,
-          0);
+          0.4, 0.02, Threshold.PAPER, 1, 0, 0, 3, 3, 1, 1, 0.0025, 0.00025, 32, 10_000, 256, 1, 0);
     }
   }
 

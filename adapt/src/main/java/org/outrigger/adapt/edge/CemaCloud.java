@@ -183,20 +183,19 @@ public final class CemaCloud implements CloudSession {
     Tensor now = Scopes.scoped(() -> Scopes.own(rng.state()));
     Scopes.release(random);
     random = now;
-    return
-        new NestedState()
-            .value("batch", batch)
-            .value("version", version)
-            .value("sent", sent)
-            .value("updates", updates)
-            .value("backward", backward)
-            .part("teacher", teacher)
-            .part("student", student)
-            .part("studentOptimiser", studentOptimiser)
-            .part("queue", queue)
-            .part("replay", replay)
-            .tensor("random", now)
-            .of(TYPE);
+    return new NestedState()
+        .value("batch", batch)
+        .value("version", version)
+        .value("sent", sent)
+        .value("updates", updates)
+        .value("backward", backward)
+        .part("teacher", teacher)
+        .part("student", student)
+        .part("studentOptimiser", studentOptimiser)
+        .part("queue", queue)
+        .part("replay", replay)
+        .tensor("random", now)
+        .of(TYPE);
   }
 
   @Override

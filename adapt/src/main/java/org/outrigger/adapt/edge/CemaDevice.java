@@ -85,8 +85,7 @@ public final class CemaDevice implements EdgeDevice {
     if (chosen.numel() > 0) {
       tensors.put(SAMPLES, inputs.index_select(0, chosen));
     }
-    return new Message(
-        Message.Kind.UPLOAD, Map.of("batch", batch, "version", version), tensors);
+    return new Message(Message.Kind.UPLOAD, Map.of("batch", batch, "version", version), tensors);
   }
 
   @Override

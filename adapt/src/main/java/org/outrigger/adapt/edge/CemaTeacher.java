@@ -79,9 +79,10 @@ final class CemaTeacher implements Stateful, AutoCloseable {
 
   /** What it says of rows, without gradient. */
   Tensor labels(Tensor rows) {
-    return batchwise == null
+    HasBatchStatistics network = batchwise;
+    return network == null
         ? model.predict(rows).logits()
-        : Scopes.noGrad(() -> batchwise.forwardOnBatchStatistics(rows).logits());
+        : Scopes.noGrad(() -> network.forwardOnBatchStatistics(rows).logits());
   }
 
   @Override

@@ -261,8 +261,7 @@ public final class CloudServer implements AutoCloseable {
     return name;
   }
 
-  private synchronized Served served(String name, Message hello, Socket socket)
-      throws IOException {
+  private synchronized Served served(String name, Message hello, Socket socket) throws IOException {
     String method = hello.text("method");
     String key = method + "/" + name;
     Served known = served.get(key);

@@ -77,8 +77,7 @@ abstract class EdgeAdapter<S extends Record, D extends EdgeDevice> extends BaseA
     if (answer != null) {
       edge.receive(answer);
     }
-    count(
-        edge.reliable() - reliable, learner.backward() - backward, learner.updates() - updates);
+    count(edge.reliable() - reliable, learner.backward() - backward, learner.updates() - updates);
     countResets(edge.restarts() - restarts);
     CloudLink.Traffic traffic = between.traffic();
     memory().put("sent", traffic.sent());

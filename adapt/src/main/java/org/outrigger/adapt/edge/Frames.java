@@ -41,9 +41,7 @@ final class Frames {
               + " may be sent.");
     }
     byte[] tensors =
-        message.tensors().isEmpty()
-            ? new byte[0]
-            : Safetensors.bytes(message.tensors(), Map.of());
+        message.tensors().isEmpty() ? new byte[0] : Safetensors.bytes(message.tensors(), Map.of());
     return ByteBuffer.allocate(Math.addExact(HEAD + json.length, tensors.length))
         .putInt(MAGIC)
         .putShort((short) VERSION)

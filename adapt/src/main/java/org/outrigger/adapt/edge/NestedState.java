@@ -4,10 +4,10 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
-import org.outrigger.core.io.State;
-import org.outrigger.core.io.Stateful;
 import org.outrigger.adapt.Snapshot;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.State;
+import org.outrigger.core.io.Stateful;
 
 /** A state that is made of the states of parts, each under its name. */
 final class NestedState {

@@ -134,8 +134,7 @@ final class PromptedModel implements AutoCloseable {
               throw new OutriggerException(
                   "A prompt along the border needs images: use form=dense for rows.");
             }
-            places =
-                Scopes.own(VisualPrompt.border(shape[1], shape[2], settings.border()));
+            places = Scopes.own(VisualPrompt.border(shape[1], shape[2], settings.border()));
             yield places.size(0);
           }
           default -> all;
@@ -230,8 +229,7 @@ final class PromptedModel implements AutoCloseable {
             Tensor shown = prompted(inputs);
             List<Tensor> passes = new ArrayList<>();
             for (int t = 0; t < settings.passes(); t++) {
-              passes.add(
-                  Scopes.tensor(() -> torch.softmax(model.forward(shown).logits(), 1)));
+              passes.add(Scopes.tensor(() -> torch.softmax(model.forward(shown).logits(), 1)));
             }
             return torch.stack(new TensorVector(passes.toArray(new Tensor[0])), 0);
           });

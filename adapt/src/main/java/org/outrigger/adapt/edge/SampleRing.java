@@ -69,7 +69,8 @@ final class SampleRing implements Stateful, AutoCloseable {
 
   /** Where the rows {@code from} to {@code from + n - 1} lie, counted from the oldest. */
   private Tensor places(long from, long n) {
-    Tensor all = torch.arange(new Scalar(from), new Scalar(from + n), new TensorOptions(ScalarType.Long));
+    Tensor all =
+        torch.arange(new Scalar(from), new Scalar(from + n), new TensorOptions(ScalarType.Long));
     return all.add_(new Scalar(head)).remainder(new Scalar(held().size(0)));
   }
 
@@ -137,8 +138,7 @@ final class SampleRing implements Stateful, AutoCloseable {
               + capacity
               + " are kept. Restore with the settings that it was saved with.");
     }
-    Tensor copy =
-        saved == null ? null : Scopes.scoped(() -> Scopes.own(saved.detach().clone()));
+    Tensor copy = saved == null ? null : Scopes.scoped(() -> Scopes.own(saved.detach().clone()));
     Scopes.release(store);
     store = copy;
     head = newHead;

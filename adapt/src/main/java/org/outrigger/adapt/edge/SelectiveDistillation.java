@@ -96,8 +96,7 @@ public final class SelectiveDistillation {
           Tensor logSoftT = logProbabilities(t.div(soft));
           Tensor logSoftS = logProbabilities(student.div(soft));
           Tensor divergence = logSoftT.exp().mul(logSoftT.sub(logSoftS)).sum(1);
-          Tensor softPart =
-              divergence.mul(trust).mean().mul(new Scalar(temperature * temperature));
+          Tensor softPart = divergence.mul(trust).mean().mul(new Scalar(temperature * temperature));
           Tensor label = t.argmax(new LongOptional(1), true);
           Tensor hardPart = logS.gather(1, label).squeeze(1).neg().mul(trust).mean();
           return ownPart

@@ -32,8 +32,7 @@ import org.outrigger.core.torch.Shapes;
  *
  * <p>Zhao et al., "DELTA: Degradation-free Fully Test-time Adaptation", ICLR 2023, as CEMA uses it.
  */
-public final class TestTimeBatchRenorm extends Layer
-    implements Normalisation, Rebuildable {
+public final class TestTimeBatchRenorm extends Layer implements Normalisation, Rebuildable {
   private static final String KIND = "test-time-batch-renorm";
 
   /** Puts it in the place of a batch normalisation of a saved network. */
@@ -104,7 +103,8 @@ public final class TestTimeBatchRenorm extends Layer
     if (!tracks() && !context.functional()) {
       requireVariance(x);
       move(x, 1);
-    } else if (!training && !GradMode.is_enabled()) {
+    }
+    if (tracks() && !training && !GradMode.is_enabled()) {
       return torch.batch_norm(
           x,
           context.optional(this, "weight"),

@@ -25,8 +25,10 @@ import org.outrigger.core.torch.Shapes;
  * <p>Gan et al., "Cloud-Device Collaborative Adaptation to Continual Changing Environments in the
  * Real-world", CVPR 2023. Its code is not public and its text was not at hand: uncertainty and
  * momentum are those of SVDP by overlapping authors (Yang et al., AAAI 2024), and the defaults are
- * SVDP's. The upload share, steps, weights of the teacher's confidence, the restart where a prompt
- * makes the device less certain, and where a classifier's sparse prompt is are design choices.
+ * SVDP's. The upload share and the steps are design choices, as are two options: weights of the
+ * teacher's confidence, and the restart of a prompt that makes the device less certain. So is where
+ * the sparse prompt of a classifier is: at the pixels that the entropy of the predictions reacts to
+ * most, chosen in the cloud at the first upload.
  *
  * <p>This adapter holds both sides; without {@link #withTeacher} the device's model is its own
  * teacher, which then stays borrowed. For two processes see {@link UVpaDevice}, {@link UVpaCloud}
@@ -60,7 +62,7 @@ public final class UVpa extends EdgeAdapter<UVpa.Settings, UVpaDevice> {
    * @param tokens of a token prompt, 1 or more
    * @param weighted whether rows count by the teacher's confidence
    * @param restart whether the prompt starts anew when the device is less certain with it than
-   *     without, which takes T further passes
+   *     without; takes T further passes, and on small batches noise restarts it too often
    * @param modelRate learning rate of the normalisation layers of the device's model, which then
    *     travel too; 0 leaves them as they are
    * @param restore the probability that such a weight goes back to its source value after a step,
@@ -114,8 +116,8 @@ public final class UVpa extends EdgeAdapter<UVpa.Settings, UVpaDevice> {
           1e-3,
           1,
           4,
-          true,
-          true,
+          false,
+          false,
           0,
           0.01,
           0);

@@ -188,8 +188,7 @@ public final class UVpaCloud implements CloudSession {
             trained()
                 .forEach(
                     (name, value) -> {
-                      double keep =
-                          name.equals(PromptedModel.VALUES) ? momentum : settings.rate();
+                      double keep = name.equals(PromptedModel.VALUES) ? momentum : settings.rate();
                       Tensor old = Objects.requireNonNull(average.get(name));
                       old.copy_(DropoutUncertainty.average(old, value.detach(), keep));
                     }));

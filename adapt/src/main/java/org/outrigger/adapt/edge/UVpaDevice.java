@@ -102,9 +102,7 @@ public final class UVpaDevice implements EdgeDevice {
     values.put("uncertainty", mean(uncertainty));
     values.put("restart", restart);
     return new Message(
-        Message.Kind.UPLOAD,
-        values,
-        Map.of(CemaDevice.SAMPLES, inputs.index_select(0, chosen)));
+        Message.Kind.UPLOAD, values, Map.of(CemaDevice.SAMPLES, inputs.index_select(0, chosen)));
   }
 
   private static double mean(Tensor uncertainty) {

@@ -12,7 +12,6 @@ import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Shapes;
-import org.outrigger.core.torch.Tensors;
 
 /**
  * Which rows of a batch a CEMA device uploads: not the unreliable ones (entropy at least E_max),

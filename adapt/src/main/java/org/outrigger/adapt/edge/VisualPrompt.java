@@ -108,8 +108,7 @@ public enum VisualPrompt {
     HyperParameter.atLeast("border", border, 1);
     return Scopes.tensor(
         () -> {
-          Tensor ring =
-              torch.ones(new long[] {height, width}, new TensorOptions(ScalarType.Bool));
+          Tensor ring = torch.ones(new long[] {height, width}, new TensorOptions(ScalarType.Bool));
           if (2L * border < Math.min(height, width)) {
             ring.narrow(0, border, height - 2L * border)
                 .narrow(1, border, width - 2L * border)

@@ -19,7 +19,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Adapters;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.model.NeuralModel;
@@ -233,15 +232,13 @@ class CloudServerTest {
         CemaDevice second = new CemaDevice(cema(), model);
         TcpLink link = link(device, server)) {
       assertThat(link.await(SOON)).isTrue();
-      refused(
-          server, second, TcpLink.Options.of("127.0.0.1", server.port(), "second"), "serves 1");
+      refused(server, second, TcpLink.Options.of("127.0.0.1", server.port(), "second"), "serves 1");
     }
   }
 
   @Test
   void garbageEndsItsOwnConnectionOnly() throws IOException {
-    try (CloudServer server =
-            server(CloudServer.Options.defaults().withMostBytes(1 << 17));
+    try (CloudServer server = server(CloudServer.Options.defaults().withMostBytes(1 << 17));
         CemaDevice device = new CemaDevice(cema(), model);
         TcpLink link = link(device, server)) {
       run(device, link, stream.subList(0, 1));
@@ -275,9 +272,7 @@ class CloudServerTest {
         TcpLink link = link(device, server)) {
       link.send(
           new Message(
-              Message.Kind.UPLOAD,
-              Map.of(),
-              Map.of("samples", stream.get(0).narrow(2, 0, 2))));
+              Message.Kind.UPLOAD, Map.of(), Map.of("samples", stream.get(0).narrow(2, 0, 2))));
       assertThat(link.await(SOON)).isTrue();
       assertThat(link.problem()).contains("refused an upload", "[16, 1, 2, 6]");
       run(device, link, stream.subList(0, 2));

@@ -71,7 +71,9 @@ class EdgeMathTest {
         .isCloseTo(Math.log(2), within(1e-12));
   }
 
-  /** Weights are held fixed, so differences are taken of the loss with those of the point itself. */
+  /**
+   * Weights are held fixed, so differences are taken of the loss with those of the point itself.
+   */
   @Test
   void theGradientOfTheTeachersLossIsThatOfItsDifferences() {
     Tensor logits = normal(5, 4).requires_grad_(true);

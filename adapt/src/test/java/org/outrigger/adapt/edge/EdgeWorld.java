@@ -37,8 +37,7 @@ final class EdgeWorld {
       NeuralModel model =
           NeuralModel.of(
               "edge-" + width, new Sequential(layers), "fc", new long[] {1, 6, 6}, List.of());
-      Scopes.run(
-          () -> Scopes.grad(false, () -> model.head().weight().mul_(new Scalar(4.0))));
+      Scopes.run(() -> Scopes.grad(false, () -> model.head().weight().mul_(new Scalar(4.0))));
       return model;
     }
   }

@@ -55,8 +55,7 @@ class UploadCriteriaTest {
 
   @Test
   void keptRowsLieBetweenBothBounds() {
-    try (UploadCriteria criteria =
-        criteria(Map.of("entHighMargin", 0.7, "entLowMargin", 0.2))) {
+    try (UploadCriteria criteria = criteria(Map.of("entHighMargin", 0.7, "entLowMargin", 0.2))) {
       UploadCriteria.Selection selection = criteria.select(logits(3));
       double[] entropy = Tensors.doubles(selection.entropy());
       int[] kept = Tensors.ints(selection.kept());
@@ -102,7 +101,8 @@ class UploadCriteriaTest {
   @Test
   void rowsLikeThoseThatWereSentAreLeftOut() {
     try (UploadCriteria criteria =
-        criteria(Map.of("entHighMargin", 2, "threshold", "STATIC", "dMargin", 0.5))) {
+        criteria(
+            Map.of("entHighMargin", 2, "entLowMargin", 0, "threshold", "STATIC", "dMargin", 0.5))) {
       Tensor one = Tensors.of(new double[] {2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0}, 2, CLASSES);
       assertThat(criteria.select(one).kept().size(0)).isEqualTo(2);
       assertThat(criteria.select(one).kept().size(0)).isZero();
@@ -201,8 +201,7 @@ class UploadCriteriaTest {
         }
         if (!list.isEmpty()) {
           assertThat(Tensors.doubles(ring.sample(9, rng)))
-              .containsExactlyInAnyOrder(
-                  list.stream().mapToDouble(Double::doubleValue).toArray());
+              .containsExactlyInAnyOrder(list.stream().mapToDouble(Double::doubleValue).toArray());
         }
       }
     }

@@ -104,8 +104,7 @@ public final class AdaptationBaselines implements Claim {
               .over(bench.test(), worse);
       measure(SHUFFLED, all(), source, bench.train(), shuffled, figures);
       IndexedDataset few = bench.test().limit(scale.pick(32, 2));
-      TestStream single =
-          bench.protocol("reset_each_shift").over(few, mild);
+      TestStream single = bench.protocol("reset_each_shift").over(few, mild);
       measure(
           SHUFFLED,
           Map.of("MEMO (32 images)", "memo:padding=2:flip=false"),

@@ -291,9 +291,7 @@ public final class FewShotOnRotatedDigits implements Claim {
     return data.subset(
         IntStream.range(0, labels.length)
             .filter(
-                row ->
-                    labels[row] < 3
-                        || seen[labels[row]]++ < Math.round(0.1 * size[labels[row]]))
+                row -> labels[row] < 3 || seen[labels[row]]++ < Math.round(0.1 * size[labels[row]]))
             .toArray());
   }
 
@@ -305,8 +303,7 @@ public final class FewShotOnRotatedDigits implements Claim {
             Tensor labels = Tensors.labels(rows.labels());
             Tensor odd = rng.uniform(rows.inputs().shape());
             return TensorDataset.builder(torch.cat(vector(rows.inputs(), odd), 0))
-                .labels(
-                    torch.cat(vector(labels, torch.full_like(labels, new Scalar(-1L))), 0))
+                .labels(torch.cat(vector(labels, torch.full_like(labels, new Scalar(-1L))), 0))
                 .classNames(rows.classNames())
                 .name(rows.name() + " and noise")
                 .build();

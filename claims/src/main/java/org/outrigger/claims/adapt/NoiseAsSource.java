@@ -124,8 +124,7 @@ public final class NoiseAsSource implements Claim {
 
   private static Rows rows(IndexedDataset data, int[] rows) {
     return new Rows(
-        data.read(rows).inputs(),
-        Tensors.labels(Arrays.stream(rows).map(data::label).toArray()));
+        data.read(rows).inputs(), Tensors.labels(Arrays.stream(rows).map(data::label).toArray()));
   }
 
   private static Map<String, Double> run(Rows labelled, Rows unlabelled, long seed, Scale scale) {
@@ -136,8 +135,7 @@ public final class NoiseAsSource implements Claim {
     SourceCodes best = noise(2, seed);
     sources.add(named("classes exchanged", NoiseSource.permuted(noise(1, seed), seed)));
     sources.add(named("labels shuffled", NoiseSource.shuffled(best, seed)));
-    sources.add(
-        named("one common mean", NoiseSource.commonMean(2, CLASSES, 50, WIDTH, seed)));
+    sources.add(named("one common mean", NoiseSource.commonMean(2, CLASSES, 50, WIDTH, seed)));
     HeterogeneousData target =
         new HeterogeneousData(
             best.codes(), best.labels(), labelled.x, labelled.labels, unlabelled.x);
@@ -160,12 +158,10 @@ public final class NoiseAsSource implements Claim {
     double gain = get(figures, ACCURACY + kappa(2)) - get(figures, ACCURACY + NO_SOURCE);
     figures.put("gain of noise over no source", gain);
     figures.put(
-        "gain of noise over NNt",
-        get(figures, ACCURACY + kappa(2)) - get(figures, ACCURACY + NNT));
+        "gain of noise over NNt", get(figures, ACCURACY + kappa(2)) - get(figures, ACCURACY + NNT));
     figures.put(ALWAYS, gain > 0.05 ? 1.0 : 0.0);
     figures.put(
-        PERMUTED,
-        get(figures, ACCURACY + "classes exchanged") - get(figures, ACCURACY + kappa(1)));
+        PERMUTED, get(figures, ACCURACY + "classes exchanged") - get(figures, ACCURACY + kappa(1)));
     return figures;
   }
 
@@ -184,16 +180,13 @@ public final class NoiseAsSource implements Claim {
             CLASSES,
             new TargetOnly.Settings(
                 alone.hidden(), alone.tau(), alone.rate(), scale.pick(500, 2), seed))) {
-      figures.put(
-          ACCURACY + NNT, network.accuracy(unlabelled.x, unlabelled.labels));
+      figures.put(ACCURACY + NNT, network.accuracy(unlabelled.x, unlabelled.labels));
     }
     Ktf.Settings usual = Ktf.Settings.defaults();
     try (Ktf without =
         new Ktf(new Ktf.Settings(usual.tau(), 0, 0, usual.rate(), iterations, seed))) {
       without.fit(target);
-      figures.put(
-          ACCURACY + NO_SOURCE,
-          without.accuracy(unlabelled.x, unlabelled.labels));
+      figures.put(ACCURACY + NO_SOURCE, without.accuracy(unlabelled.x, unlabelled.labels));
     }
     SoftTransfer.Settings soft = SoftTransfer.Settings.defaults();
     try (SoftTransfer network =
@@ -202,8 +195,7 @@ public final class NoiseAsSource implements Claim {
             new SoftTransfer.Settings(
                 soft.beta(), soft.tau(), soft.rate(), scale.pick(300, 2), soft.width(), seed),
             OfflineAdapter.Listener.NONE)) {
-      figures.put(
-          ACCURACY + "STN, " + kappa(2), network.accuracy(unlabelled.x, unlabelled.labels));
+      figures.put(ACCURACY + "STN, " + kappa(2), network.accuracy(unlabelled.x, unlabelled.labels));
     }
   }
 
@@ -226,8 +218,7 @@ public final class NoiseAsSource implements Claim {
   @Override
   public Finding holds(Measurements measured) {
     Finding inequalities = Claim.super.holds(measured);
-    double[] accuracy =
-        Arrays.stream(SWEEP).map(k -> measured.mean(ACCURACY + kappa(k))).toArray();
+    double[] accuracy = Arrays.stream(SWEEP).map(k -> measured.mean(ACCURACY + kappa(k))).toArray();
     double[] loss = Arrays.stream(SWEEP).map(k -> measured.mean(LOSS + kappa(k))).toArray();
     double correlation = SourceStudy.spearman(accuracy, loss);
     boolean falls = correlation <= CORRELATION;

@@ -113,7 +113,15 @@ public final class UVpaOnDriftingDigits implements Claim {
         + " four corruptions at random strengths (40 epochs, Adam 2e-3, batches of 64). Four"
         + " environments (a brightness offset, a ramp, stripes, fog) of 12 batches of 64 frames. A"
         + " dense prompt, 10 passes, a quarter uploaded, 10 steps of Adam 0.03 a batch, m0 = 0.6,"
-        + " scale = 2. Every seed must pass the first two inequalities.";
+        + " scale = 2, teacher's labels unweighted, no restart. Every seed must pass the first two inequalities.";
+  }
+
+  @Override
+  public String tried() {
+    return "With environments a fifth weaker, where the device alone reaches 0.546, U-VPA reaches"
+        + " 0.895 and a fixed momentum 0.897, and with labels weighted by the teacher's confidence"
+        + " 0.890 and 0.896: which momentum is ahead depends on how far the environments lie apart,"
+        + " and the difference is within a standard deviation either way.";
   }
 
   @Override
@@ -134,8 +142,7 @@ public final class UVpaOnDriftingDigits implements Claim {
       train(device, parts.first(), (inputs, rng) -> inputs, scale, seed);
       train(teacher, parts.first(), UVpaOnDriftingDigits::corrupted, scale, seed);
       int rows = BATCH * scale.pick(12, 2);
-      try (TensorDataset stream =
-          EdgeStream.through(parts.second(), environments(), rows, seed)) {
+      try (TensorDataset stream = EdgeStream.through(parts.second(), environments(), rows, seed)) {
         return measure(stream, device, teacher, seed);
       }
     }
@@ -157,8 +164,7 @@ public final class UVpaOnDriftingDigits implements Claim {
     figures.put(UVPA, run.accuracy());
     try (UVpaDevice device = new UVpaDevice(fixed, model);
         UVpaCloud cloud = new UVpaCloud(fixed, model, teacher)) {
-      figures.put(
-          FIXED, EdgeStream.run(stream, BATCH, device, cloud, device::choose).accuracy());
+      figures.put(FIXED, EdgeStream.run(stream, BATCH, device, cloud, device::choose).accuracy());
     }
     try (Rng rng = Rng.named(seed, "random uploads")) {
       figures.put(
@@ -214,6 +220,7 @@ public final class UVpaOnDriftingDigits implements Claim {
     all.put("rate", 0.6);
     all.put("scale", 2.0);
     all.put("promptRate", 0.03);
+    all.put("weighted", false);
     all.put("restart", false);
     all.putAll(changes);
     try (UVpa method = Methods.create(UVpa.class, "u-vpa", all)) {
@@ -261,9 +268,9 @@ public final class UVpaOnDriftingDigits implements Claim {
         () -> {
           Tensor column = torch.arange(new Scalar(64)).remainder(new Scalar(8));
           return switch (which) {
-            case 0 -> inputs.add(new Scalar(0.6 * strength));
-            case 1 -> inputs.add(column.div(new Scalar(7.0)), new Scalar(1.2 * strength));
-            case 2 -> inputs.add(column.remainder(new Scalar(2)), new Scalar(0.8 * strength));
+            case 0 -> inputs.add(new Scalar(0.75 * strength));
+            case 1 -> inputs.add(column.div(new Scalar(7.0)), new Scalar(1.5 * strength));
+            case 2 -> inputs.add(column.remainder(new Scalar(2)), new Scalar(strength));
             default ->
                 inputs
                     .mul(new Scalar(1 - 0.5 * strength))

@@ -159,7 +159,8 @@ public final class UnMixOnLabelOrder implements Claim {
         null,
         stream,
         (batch, output) ->
-            (batch.start() < middle ? first : second).add(output.logits(), Objects.requireNonNull(batch.labels())));
+            (batch.start() < middle ? first : second)
+                .add(output.logits(), Objects.requireNonNull(batch.labels())));
     return new double[] {first.value(), second.value()};
   }
 

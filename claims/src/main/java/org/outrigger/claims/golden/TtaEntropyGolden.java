@@ -74,7 +74,11 @@ final class TtaEntropyGolden {
             sar,
             Map.of(
                 "loss_ema",
-                state -> Tensors.scalar(((Number) state.map("memory").get("loss")).doubleValue())));
+                state ->
+                    Tensors.scalar(
+                        state.map("memory").get("loss") instanceof Number loss
+                            ? loss.doubleValue()
+                            : Double.NaN)));
       }
     }
   }

@@ -32,7 +32,6 @@ public final class UVpaGolden implements GoldenSuite {
   }
 
   private static Tensor average(GoldenCase golden, String name, double momentum) {
-    return DropoutUncertainty.average(
-        golden.input("ema_" + name), golden.input(name), momentum);
+    return DropoutUncertainty.average(golden.input("ema_" + name), golden.input(name), momentum);
   }
 }

@@ -114,8 +114,7 @@ public final class EdgeStream {
         try (PointerScope scope = new PointerScope();
             Batch next = batches.next();
             Output output = predictor.predict(next.inputs())) {
-          Tensor predicted =
-              output.logits().argmax(new LongOptional(1), false);
+          Tensor predicted = output.logits().argmax(new LongOptional(1), false);
           right += predicted.eq(Objects.requireNonNull(next.labels())).sum().item_long();
         }
       }

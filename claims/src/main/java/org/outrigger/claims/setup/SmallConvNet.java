@@ -61,8 +61,7 @@ public final class SmallConvNet {
       layers.put("pool", pool);
       layers.put("flatten", new Flatten());
       layers.put("fc", new Linear(features, classes, rng));
-      return NeuralModel.of(
-          "small-conv-net", new Sequential(layers), "fc", shape, List.of());
+      return NeuralModel.of("small-conv-net", new Sequential(layers), "fc", shape, List.of());
     }
   }
 }

@@ -64,8 +64,7 @@ class WeightNormLinearTest {
   void itComputesWhatALinearLayerWithItsMatrixDoes() {
     try (WeightNormLinear layer = new WeightNormLinear(4, 3, rng);
         Linear plain = new Linear(4, 3, rng)) {
-      plain.loadStateDict(
-          Map.of("weight", layer.matrix(), "bias", layer.tensor("bias")), true);
+      plain.loadStateDict(Map.of("weight", layer.matrix(), "bias", layer.tensor("bias")), true);
       Tensor x = rng.normal(6, 4);
       assertThat(Tensors.floats(layer.forward(x)))
           .containsExactly(Tensors.floats(plain.forward(x)), within(1e-6f));
