@@ -255,8 +255,8 @@ public final class Eata extends GradientAdapter<Eata.Settings> {
       throw new OutriggerException(
           "EATA estimates the Fisher diagonal on batches of "
               + minimumBatch()
-              + " or more rows, but got none: give more source data or a larger fisherBatch, or take"
-              + " ETA, which is eata:beta=0.");
+              + " or more rows, but got none: give more source data or a larger fisherBatch, or"
+              + " take ETA, which is eata:beta=0.");
     }
     double scale = 1.0 / batches;
     if (settings().normaliseFisher()) {

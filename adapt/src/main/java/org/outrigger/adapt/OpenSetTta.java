@@ -31,8 +31,8 @@ import org.outrigger.core.torch.Scopes;
     name = "Open-set TTA",
     summary = "Learns only from rows whose confidence rose since the source model.",
     paper =
-        "Lee et al., Towards Open-Set Test-Time Adaptation Utilizing the Wisdom of Crowds in Entropy"
-            + " Minimization, ICCV 2023",
+        "Lee et al., Towards Open-Set Test-Time Adaptation Utilizing the Wisdom of Crowds in"
+            + " Entropy Minimization, ICCV 2023",
     year = 2023,
     room = Room.ADAPT,
     needs = {},

@@ -83,12 +83,12 @@ public final class OpenSetTtaOnDigits implements Claim {
 
   @Override
   public String protocol() {
-    return "Digits at 16x16 pixels; the network knows 0 to 6, the stream holds all ten. MILD: gauss,"
-        + " contrast, brightness, fog, impulse; HARD: gauss, impulse, stripe, contrast; one after"
-        + " the other, 4 rounds without a new start, batches of 64, Adam 5e-3. Figures of the last"
-        + " round: accuracy on known rows, and AUROC of the largest probability, known against"
-        + " unknown. The shares of rows that the choice would keep are those of a TENT run with Adam"
-        + " 2e-3 over the same stream.";
+    return "Digits at 16x16 pixels; the network knows 0 to 6, the stream holds all ten. MILD:"
+        + " gauss, contrast, brightness, fog, impulse; HARD: gauss, impulse, stripe, contrast; one"
+        + " after the other, 4 rounds without a new start, batches of 64, Adam 5e-3. Figures of the"
+        + " last round: accuracy on known rows, and AUROC of the largest probability, known against"
+        + " unknown. The shares of rows that the choice would keep are those of a TENT run with"
+        + " Adam 2e-3 over the same stream.";
   }
 
   @Override
