@@ -104,6 +104,15 @@ public final class CemaOnDriftingDigits implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "Accuracy falls 0.012 behind the static threshold instead of at most 0.010; the other"
+        + " three inequalities hold. With a weaker shift, where the source model reaches 0.742 on"
+        + " two seeds, it falls 0.007 behind, but then the gain over the source is 0.084. The rows"
+        + " that are left out are about a fifth of the stream, and a random choice of as many rows"
+        + " does as well as CEMA at this scale.";
+  }
+
+  @Override
   public List<Long> seeds() {
     return LongStream.range(0, 4).boxed().toList();
   }
