@@ -102,7 +102,8 @@ final class Recipe implements AutoCloseable {
           "--outliers is of no use to the recipe "
               + (method == null ? STANDARD : method.card().slug())
               + ": choose one that learns from outliers ("
-              + Methods.cards(TrainingObjective.class).stream()
+              + Methods.cards(Method.class).stream()
+                  .filter(card -> names().contains(card.slug()))
                   .filter(card -> List.of(card.needs()).contains(Need.OUTLIERS))
                   .map(Card::slug)
                   .collect(Collectors.joining(", "))
