@@ -40,7 +40,7 @@ class AdapterLawsTest {
     return Stream.concat(
         Methods.cards(Adapter.class).stream()
             .map(
-                card -> FEWER_VIEWS.contains(card.slug()) ? card.slug() + ":views=4" : card.slug()),
+                card -> FEWER_VIEWS.contains(card.slug()) ? card.slug() + ":views=2" : card.slug()),
         Stream.of(
             "tent:optimiser=sgd:lr=0.01:steps=2",
             "cema:entHighMargin=2:entLowMargin=0:cloudBatch=8:replayStart=16:replay=40:refresh=2",
@@ -60,8 +60,8 @@ class AdapterLawsTest {
             "note:interval=16/unmix-tns",
             "rotta:capacity=8:interval=5:nu=0.1",
             "rotta:interval=16/unmix-tns",
-            "memo:views=3:steps=2:flip=false",
-            "memo:views=3/unmix-tns",
+            "memo:views=2:flip=false",
+            "memo:views=2:steps=2/unmix-tns",
             "episodic/unmix-tns",
             "eata:eps=2:E0=0.9:beta=3:fisherSize=40:fisherBatch=16:normaliseFisher=true",
             "eata:eps=2:E0=1.5:beta=0:steps=2",
