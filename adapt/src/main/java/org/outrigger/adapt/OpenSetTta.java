@@ -133,7 +133,9 @@ public final class OpenSetTta extends Decorator<OpenSetTta.Settings> {
         new SampleFilter() {
           @Override
           public Tensor keep(Tensor inputs, Tensor logits) {
-            Tensor source = target.forward(copy, inputs).logits();
+            // With gradients as in the adapted model, so that the two are equal where the weights
+            // are.
+            Tensor source = Scopes.grad(true, () -> target.forward(copy, inputs)).logits().detach();
             return OpenSetTta.keep(source, logits, settings().margin());
           }
 

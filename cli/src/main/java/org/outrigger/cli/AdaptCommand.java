@@ -13,7 +13,8 @@ import picocli.CommandLine.Spec;
       AdaptCompareCommand.class,
       AdaptRunCommand.class,
       AdaptFewShotCommand.class,
-      AdaptHeterogeneousCommand.class
+      AdaptHeterogeneousCommand.class,
+      EarCommand.class
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -22,7 +23,9 @@ import picocli.CommandLine.Spec;
       "  outrigger adapt run --model resnet.pt --data camera/ --adapter tent \\",
       "      --out predictions.parquet",
       "  outrigger adapt few-shot --model clothes.safetensors --data shop/ \\",
-      "      --shots 3 --out adapted.safetensors"
+      "      --shots 3 --out adapted.safetensors",
+      "  outrigger adapt ear train --model m.safetensors --domain shop=shop/ \\",
+      "      --domain street=street/ --out clothes.ear"
     })
 final class AdaptCommand implements Runnable {
   @Spec private CommandSpec spec;

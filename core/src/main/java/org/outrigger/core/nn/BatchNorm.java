@@ -1,11 +1,14 @@
 package org.outrigger.core.nn;
 
+import org.bytedeco.pytorch.GradMode;
 import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Scopes;
 
@@ -17,6 +20,9 @@ import org.outrigger.core.torch.Scopes;
  * ones stay. Ioffe and Szegedy, ICML 2015.
  */
 public abstract class BatchNorm extends Layer implements Normalisation {
+  /** Of the mean square that a variance must be, so that float32 keeps four digits of it. */
+  private static final double LEAST_SHARE = 1e-3;
+
   private final int channels;
   private final double momentum;
   private final double eps;
@@ -87,6 +93,12 @@ public abstract class BatchNorm extends Layer implements Normalisation {
         tensor("num_batches_tracked").add_(one);
       }
     }
+    if (train && context.batchStatistics() && x.dim() > 2 && !GradMode.is_enabled()) {
+      Tensor y = byMoments(x, context);
+      if (y != null) {
+        return y;
+      }
+    }
     boolean running = tracks && (update || !train);
     TensorOptional none = ForwardContext.none();
     return torch.batch_norm(
@@ -99,6 +111,40 @@ public abstract class BatchNorm extends Layer implements Normalisation {
         momentum,
         eps,
         true);
+  }
+
+  /**
+   * The same as libtorch's training mode, whose statistics walk the values one by one, by two quick
+   * passes over whole maps: variance = mean of squares - square of mean. Null where that would lose
+   * digits because a mean is large beside its deviation.
+   */
+  private @Nullable Tensor byMoments(Tensor x, ForwardContext context) {
+    return Scopes.scoped(
+        () -> {
+          Tensor maps = x.flatten(2, -1);
+          Tensor mean = maps.mean(2).to(ScalarType.Double).mean(0);
+          Tensor square =
+              maps.norm(new ScalarOptional(new Scalar(2)), new long[] {2}, false)
+                  .to(ScalarType.Double)
+                  .square_()
+                  .div_(new Scalar((double) maps.size(2)))
+                  .mean(0);
+          Tensor variance = square.sub(mean.square());
+          if (variance.lt(square.mul(new Scalar(LEAST_SHARE))).any().item_bool()) {
+            return null;
+          }
+          return Scopes.keep(
+              torch.batch_norm(
+                  x,
+                  context.optional(this, "weight"),
+                  context.optional(this, "bias"),
+                  new TensorOptional(mean.to(x.scalar_type())),
+                  new TensorOptional(variance.to(x.scalar_type())),
+                  false,
+                  momentum,
+                  eps,
+                  true));
+        });
   }
 
   @Override
