@@ -93,7 +93,11 @@ public abstract class BatchNorm extends Layer implements Normalisation {
         tensor("num_batches_tracked").add_(one);
       }
     }
-    if (train && context.batchStatistics() && x.dim() > 2 && !GradMode.is_enabled()) {
+    if (train
+        && context.batchStatistics()
+        && x.dim() > 2
+        && x.scalar_type().intern() == ScalarType.Float
+        && !GradMode.is_enabled()) {
       Tensor y = byMoments(x, context);
       if (y != null) {
         return y;
@@ -115,8 +119,8 @@ public abstract class BatchNorm extends Layer implements Normalisation {
 
   /**
    * The same as libtorch's training mode, whose statistics walk the values one by one, by two quick
-   * passes over whole maps: variance = mean of squares - square of mean. Null where that would lose
-   * digits because a mean is large beside its deviation.
+   * passes over float32 maps: variance = mean of squares - square of mean. Null where that would
+   * lose digits because a mean is large beside its deviation.
    */
   private @Nullable Tensor byMoments(Tensor x, ForwardContext context) {
     return Scopes.scoped(
