@@ -173,7 +173,7 @@ class EarCommandTest {
             "sepal length",
             "--out",
             ear)
-        .refused();
+        .refused("no column 'sepal length'");
     Shell.run("adapt", "ear", "report", "--ear", Samples.FLOWER_GUARD).refused("saved guard");
     assertThat(Shell.names(folder)).isEmpty();
   }
