@@ -274,7 +274,9 @@ final class AdaptRunCommand implements Runnable {
     }
     if (saveModel != null) {
       Model adapted = adapter.model();
-      if (!adapter.trained().isEmpty() && !last.isEmpty()) {
+      // What ran on the statistics of its batches would otherwise be saved with those of the
+      // source.
+      if (adapter.minimumBatch() > 1 && !last.isEmpty()) {
         RunningStatistics.settle(adapted, List.copyOf(last));
       }
       adapted

@@ -194,6 +194,26 @@ class AdaptCommandsTest {
   }
 
   @Test
+  void aModelAdaptedOnBatchStatisticsIsSavedWithStatisticsOfItsOwn() throws IOException {
+    Path adapted = folder.resolve("adapted.safetensors");
+    Path before = predicted(model, "source", folder.resolve("before.csv"));
+    predicted(model, "bn-adapt", folder.resolve("bn.csv"), "--save-model", adapted);
+    Path after = predicted(adapted, "source", folder.resolve("after.csv"));
+    assertThat(Files.readAllLines(after)).isNotEqualTo(Files.readAllLines(before));
+  }
+
+  private static Path predicted(Path network, String adapter, Path out, Object... more) {
+    List<Object> words =
+        new ArrayList<>(
+            List.of(
+                "adapt", "run", "--model", network, "--data", Samples.CLOTHES, "--channels", 1));
+    words.addAll(List.of("--adapter", adapter, "--out", out));
+    words.addAll(List.of(more));
+    Shell.run(words.toArray()).worked();
+    return out;
+  }
+
+  @Test
   void badInputIsRefused() {
     Shell.run("adapt", "compare", "--model", model).refused("Name --data");
     Shell.run("adapt", "compare", "--model", model, "--data", "fashion-mnist", "--adapters", "tend")

@@ -6,7 +6,6 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
-import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.State;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.optim.Sgd;
@@ -44,19 +43,10 @@ public final class CemaCloud implements CloudSession {
    * @param device the device's model; is copied
    * @param teacher is copied and adapts if it has normalisation layers and can be copied; any other
    *     is borrowed, must stay open, and stays as it is
-   * @throws OutriggerException if the two have different numbers of classes
+   * @throws org.outrigger.core.OutriggerException if the two have different numbers of classes
    */
   public CemaCloud(Cema.Settings settings, Model device, Model teacher) {
-    if (device.classes() != teacher.classes()) {
-      throw new OutriggerException(
-          "The teacher "
-              + teacher.name()
-              + " has "
-              + teacher.classes()
-              + " classes, but the device's model has "
-              + device.classes()
-              + ": give models of the same classes.");
-    }
+    CloudSession.requireSameClasses(device, teacher);
     this.settings = settings;
     entropyMax = settings.entHighMargin() * Math.log(device.classes());
     student = new RenormalisedCopy(device);

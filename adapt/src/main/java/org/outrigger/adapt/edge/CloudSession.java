@@ -1,6 +1,8 @@
 package org.outrigger.adapt.edge;
 
+import org.outrigger.core.OutriggerException;
 import org.outrigger.core.io.Stateful;
+import org.outrigger.core.model.Model;
 
 /** The side of a method that learns, for one device. For one thread at a time. */
 public interface CloudSession extends Stateful, AutoCloseable {
@@ -10,8 +12,7 @@ public interface CloudSession extends Stateful, AutoCloseable {
    * @param upload with rows or without
    * @return an update or a prompt for the device, or that nothing has changed; its tensors belong
    *     to the enclosing scope
-   * @throws org.outrigger.core.OutriggerException if the upload does not fit; nothing has changed
-   *     then
+   * @throws OutriggerException if the upload does not fit; nothing has changed then
    */
   Message answer(Message upload);
 
@@ -26,6 +27,20 @@ public interface CloudSession extends Stateful, AutoCloseable {
 
   /** Rows that gradients were computed for. */
   long backward();
+
+  /** Demands that a teacher and the device's model speak of the same classes. */
+  static void requireSameClasses(Model device, Model teacher) {
+    if (device.classes() != teacher.classes()) {
+      throw new OutriggerException(
+          "The teacher "
+              + teacher.name()
+              + " has "
+              + teacher.classes()
+              + " classes, but the device's model has "
+              + device.classes()
+              + ": give models of the same classes.");
+    }
+  }
 
   @Override
   void close();

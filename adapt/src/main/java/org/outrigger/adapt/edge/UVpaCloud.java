@@ -49,16 +49,7 @@ public final class UVpaCloud implements CloudSession {
    * @throws OutriggerException if the two have different numbers of classes
    */
   public UVpaCloud(UVpa.Settings settings, Model device, Model teacher) {
-    if (device.classes() != teacher.classes()) {
-      throw new OutriggerException(
-          "The teacher "
-              + teacher.name()
-              + " has "
-              + teacher.classes()
-              + " classes, but the device's model has "
-              + device.classes()
-              + ": give models of the same classes.");
-    }
+    CloudSession.requireSameClasses(device, teacher);
     this.settings = settings;
     this.teacher = teacher;
     student = new PromptedModel(settings, device);

@@ -44,9 +44,8 @@ public final class TableWriter implements AutoCloseable {
   private final String format;
   private final Path store;
   private final DuckDBConnection connection;
-  private @Nullable DuckDBAppender appender;
-
   private final int columns;
+  private @Nullable DuckDBAppender appender;
 
   private TableWriter(Path target, String format, Map<String, Class<?>> columns) {
     this.columns = columns.size();
