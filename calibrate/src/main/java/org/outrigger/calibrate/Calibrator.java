@@ -1,8 +1,11 @@
 package org.outrigger.calibrate;
 
 import org.bytedeco.pytorch.Tensor;
+import org.outrigger.core.data.Dataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
+import org.outrigger.core.model.Model;
+import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
@@ -17,6 +20,19 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
    */
   void fit(Tensor logits, Tensor labels);
 
+  /**
+   * Fits with the model and the data at hand, for calibrators that look at more than logits (their
+   * {@link #needs()} hold {@link org.outrigger.core.method.Need#INPUTS}); others use the logits
+   * alone.
+   *
+   * @param data the rows that the logits came from, in the same order
+   * @param logits [N, C], what {@code model} gave for {@code data}
+   * @param labels int64 [N], in 0 .. C-1
+   */
+  default void fit(Model model, Dataset data, Tensor logits, Tensor labels) {
+    fit(logits, labels);
+  }
+
   /** Whether it can be used: it is fitted or needs no fitting. */
   boolean fitted();
 
@@ -27,6 +43,18 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
    * @return [N, C], owned by the enclosing scope or the caller
    */
   Tensor probabilities(Tensor logits);
+
+  /**
+   * Calibrated probabilities with the model and the inputs at hand, for calibrators that need the
+   * inputs; others use the output alone.
+   *
+   * @param inputs [N, ...]
+   * @param output what {@code model} gave for {@code inputs}
+   * @return [N, C], owned by the enclosing scope or the caller
+   */
+  default Tensor probabilities(Model model, Tensor inputs, Output output) {
+    return probabilities(output.logits());
+  }
 
   /**
    * The calibrated probability of each row's predicted class, from logits that are in Java already:

@@ -73,6 +73,7 @@ class HouseTest {
             "detect",
             "adapt",
             "calibrate",
+            "select",
             "evaluate",
             "guard",
             "claims")) {

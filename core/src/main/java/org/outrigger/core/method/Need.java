@@ -13,6 +13,7 @@ public enum Need {
   SWAPPABLE_LAYERS("layers that can be replaced"),
   NORM_LAYERS("normalisation layers"),
   DROPOUT("a dropout layer"),
+  INPUTS("the inputs themselves beside what the model made of them"),
   LABELS("class labels in the data it is fitted on"),
   SOURCE("data that the model knows, given before the stream starts"),
   OUTLIERS("a set of outliers to train with"),
@@ -29,7 +30,7 @@ public enum Need {
   /** Whether data has to offer it, not a model. */
   public boolean ofData() {
     return switch (this) {
-      case LABELS, SOURCE, OUTLIERS, IMAGES -> true;
+      case INPUTS, LABELS, SOURCE, OUTLIERS, IMAGES -> true;
       default -> false;
     };
   }
