@@ -269,7 +269,7 @@ public final class CovariateShiftConformal
    * @return bool [N, C]
    */
   public Tensor setsWith(Tensor probabilities, Tensor weights) {
-    return sets(
+    return setsUpTo(
         probabilities,
         (learned, p) -> {
           Shapes.check()

@@ -179,7 +179,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
 
   @Override
   public final Tensor sets(Tensor probabilities, @Nullable Tensor features) {
-    return sets(probabilities, (now, p) -> thresholds(now, p, features));
+    return setsUpTo(probabilities, (now, p) -> thresholds(now, p, features));
   }
 
   /** Where thresholds come from. */
@@ -190,7 +190,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   }
 
   /** The sets with thresholds of another source. */
-  protected final Tensor sets(Tensor probabilities, Thresholds thresholds) {
+  protected final Tensor setsUpTo(Tensor probabilities, Thresholds thresholds) {
     Learned now = required();
     S with = settings;
     return Scopes.noGrad(
