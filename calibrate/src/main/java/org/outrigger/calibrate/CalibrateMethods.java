@@ -18,6 +18,7 @@ public final class CalibrateMethods implements MethodProvider {
   public List<Class<? extends Method>> methods() {
     return List.of(
         TemperatureScaling.class,
+        CorrectnessCalibration.class,
         Lac.class,
         Aps.class,
         Raps.class,
