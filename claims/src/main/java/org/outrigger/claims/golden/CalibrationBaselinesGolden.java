@@ -37,9 +37,6 @@ public final class CalibrationBaselinesGolden implements GoldenSuite {
     later.put("hist", "histogram-binning");
     later.put("beta", "beta-calibration");
     later.put("platt", "platt");
-    later.put("lac", "lac");
-    later.put("aps", "aps");
-    later.put("raps", "raps");
     return later;
   }
 
@@ -51,7 +48,9 @@ public final class CalibrationBaselinesGolden implements GoldenSuite {
       losses(golden);
     } else if (golden.hasInput("logits_fit") && golden.hasInput("logits_test")) {
       scaling(golden);
-    } else if (golden.hasInput("prob_test") || golden.hasInput("probs_cal")) {
+    } else if (golden.hasInput("probs_cal") && golden.hasInput("probs_test")) {
+      ConformalGolden.check(golden);
+    } else if (golden.hasInput("prob_test")) {
       golden.outputs().forEach(output -> later(golden, output));
     } else {
       throw new OutriggerException(
