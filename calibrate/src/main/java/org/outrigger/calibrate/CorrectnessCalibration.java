@@ -270,6 +270,11 @@ public final class CorrectnessCalibration implements Calibrator {
   // -- use
 
   @Override
+  public boolean keepsRanking() {
+    return true;
+  }
+
+  @Override
   public boolean fitted() {
     return fit != null;
   }
