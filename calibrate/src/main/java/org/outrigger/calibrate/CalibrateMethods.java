@@ -8,6 +8,16 @@ import org.outrigger.core.method.MethodProvider;
 public final class CalibrateMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(TemperatureScaling.class);
+    return List.of(
+        AutoCalibrator.class,
+        BetaCalibration.class,
+        DirichletCalibration.class,
+        EnsembleTemperatureScaling.class,
+        HistogramBinning.class,
+        Isotonic.class,
+        MatrixScaling.class,
+        PlattScaling.class,
+        TemperatureScaling.class,
+        VectorScaling.class);
   }
 }

@@ -78,6 +78,19 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
         });
   }
 
+  /**
+   * Whether it promises never to put a class above another that has the larger logit, so that
+   * accuracy stays as it is. It may give both the same probability.
+   */
+  default boolean keepsRanking() {
+    return false;
+  }
+
+  /** How many numbers the fit chose; fewer need less data. */
+  default long parameterCount() {
+    return state().tensors().values().stream().mapToLong(Tensor::numel).sum();
+  }
+
   @Override
   default void close() {}
 }

@@ -4,10 +4,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Looks along a line for a step after which the value is clearly smaller (Armijo, 1e-4) and the
- * slope clearly flatter (0.9): the strong Wolfe conditions. It first widens until a suitable step is
- * bracketed, then narrows by cubic interpolation. Nocedal and Wright, Numerical Optimization,
- * algorithms 3.5 and 3.6. Where values differ by rounding alone, the slope decides (Hager and Zhang,
- * SIAM J. Optimization 2005), so that gradients of 1e-8 can be reached.
+ * slope clearly flatter (0.9): the strong Wolfe conditions. It first widens until a suitable step
+ * is bracketed, then narrows by cubic interpolation. Nocedal and Wright, Numerical Optimization,
+ * algorithms 3.5 and 3.6. Where values differ by rounding alone, the slope decides (Hager and
+ * Zhang, SIAM J. Optimization 2005), so that gradients of 1e-8 can be reached.
  */
 final class WolfeSearch {
   private static final double DECREASE = 1e-4;
@@ -112,14 +112,16 @@ final class WolfeSearch {
     double value = problem.at(x, gradient);
     double slope = Lbfgs.dot(gradient, direction);
     return new Point(
-        step, x, Double.isFinite(slope) && !Double.isNaN(value) ? value : Double.POSITIVE_INFINITY,
-        gradient, slope);
+        step,
+        x,
+        Double.isFinite(slope) && !Double.isNaN(value) ? value : Double.POSITIVE_INFINITY,
+        gradient,
+        slope);
   }
 
   private boolean smaller(Point now) {
     return now.value <= start.value + DECREASE * now.step * start.slope
-        || (now.value <= start.value + rounding()
-            && now.slope <= (2 * DECREASE - 1) * start.slope);
+        || (now.value <= start.value + rounding() && now.slope <= (2 * DECREASE - 1) * start.slope);
   }
 
   private double rounding() {
