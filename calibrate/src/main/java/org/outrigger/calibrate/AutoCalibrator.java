@@ -22,7 +22,7 @@ import org.outrigger.core.method.Room;
  * Classification and Regression Trees, 1984, for the rule of one standard error.
  */
 @Card(
-    slug = "auto-calibrator",
+    slug = "auto",
     name = "Chosen calibrator",
     summary = "Chooses among calibrators by cross-validation; the simplest of those that do best.",
     paper = "Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, Wadsworth 1984",
@@ -31,7 +31,7 @@ import org.outrigger.core.method.Room;
     needs = {Need.LOGITS, Need.LABELS},
     state = "that of the chosen one")
 public final class AutoCalibrator implements Calibrator {
-  private static final String TYPE = "calibrator/auto-calibrator";
+  private static final String TYPE = "calibrator/auto";
 
   /**
    * @param candidates calibrators to choose from, by slug; at least one
@@ -44,7 +44,7 @@ public final class AutoCalibrator implements Calibrator {
       HyperParameter.require(
           !candidates.isEmpty(), "candidates", candidates, "one calibrator or more");
       HyperParameter.require(
-          candidates.stream().noneMatch(name -> Methods.slug(name).equals("auto-calibrator")),
+          candidates.stream().noneMatch(name -> Methods.slug(name).equals("auto")),
           "candidates",
           candidates,
           "a list without itself");

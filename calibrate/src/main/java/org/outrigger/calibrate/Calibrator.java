@@ -37,8 +37,8 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
   boolean fitted();
 
   /**
-   * Whether the classes of a row keep their order, so that the prediction stays the model's.
-   * Otherwise accuracy may change.
+   * Whether the classes of a row keep their order, so that the prediction stays the model's. Two
+   * classes may get the same probability. Otherwise accuracy may change.
    */
   boolean keepsRanking();
 
@@ -82,14 +82,6 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
           }
           return top;
         });
-  }
-
-  /**
-   * Whether it promises never to put a class above another that has the larger logit, so that
-   * accuracy stays as it is. It may give both the same probability.
-   */
-  default boolean keepsRanking() {
-    return false;
   }
 
   /** How many numbers the fit chose; fewer need less data. */

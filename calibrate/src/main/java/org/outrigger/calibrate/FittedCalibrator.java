@@ -93,6 +93,11 @@ abstract class FittedCalibrator<S extends Record> implements Calibrator {
   }
 
   @Override
+  public boolean keepsRanking() {
+    return false;
+  }
+
+  @Override
   public final boolean fitted() {
     return fitted != null;
   }
