@@ -17,15 +17,24 @@ public final class CalibrateMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
-        TemperatureScaling.class,
-        CorrectnessCalibration.class,
-        Lac.class,
         Aps.class,
-        Raps.class,
+        AutoCalibrator.class,
+        BetaCalibration.class,
         ClassConditional.class,
+        CorrectnessCalibration.class,
         CovariateShiftConformal.class,
+        DirichletCalibration.class,
+        EnsembleTemperatureScaling.class,
+        HistogramBinning.class,
+        Isotonic.class,
         LabelShiftConformal.class,
+        Lac.class,
+        MatrixScaling.class,
+        PlattScaling.class,
+        Raps.class,
         RiskControlled.class,
-        SelectiveRisk.class);
+        SelectiveRisk.class,
+        TemperatureScaling.class,
+        VectorScaling.class);
   }
 }
