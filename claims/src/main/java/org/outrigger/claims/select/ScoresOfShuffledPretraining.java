@@ -67,10 +67,11 @@ public final class ScoresOfShuffledPretraining implements Claim {
   @Override
   public String protocol() {
     return "MLPs (64-64-32, ReLU) are pre-trained on the 8x8 digits 0 to 4 with SGD (0.05, momentum"
-        + " 0.9, batches of 32) for 1, 10 or 60 epochs, with weight decay 0 or 0.03; once with the"
-        + " true labels and once with the same labels in random order. Every score, with its paper's"
-        + " settings, judges them on 120 labelled digits 5 to 9. Figures are means over the six ways"
-        + " of training. TMI is shown beside them but not part of the statement.";
+        + " 0.9, batches of 64) for 1, 10 or 60 epochs from two initialisations, once with the true"
+        + " labels and once with the same labels in random order. There is no weight decay: with"
+        + " 0.03 and shuffled labels the features die out and have no score. Every score, with its"
+        + " paper's settings, judges the models on 120 labelled digits 5 to 9. Figures are means"
+        + " over the six pairs. TMI is shown beside them but not part of the statement.";
   }
 
   @Override
@@ -85,15 +86,16 @@ public final class ScoresOfShuffledPretraining implements Claim {
       figures.put(score.card().name() + " shuffled", 0.0);
     }
     int[] epochs = scale == Scale.FULL ? new int[] {1, 10, 60} : new int[] {2};
-    double[] decays = {0, 0.03};
+    int starts = scale.pick(2, 1);
     try (DigitExtractors extractors = DigitExtractors.open(seed)) {
       for (int passes : epochs) {
-        for (double decay : decays) {
+        for (int start = 0; start < starts; start++) {
+          int from = start;
           for (Labels labels : List.of(Labels.CLEAN, Labels.SHUFFLED)) {
             Scopes.run(
                 () -> {
                   try (NeuralModel model =
-                      extractors.pretrain(new Recipe(passes, decay, labels, 0))) {
+                      extractors.pretrain(new Recipe(passes, 0, labels, from))) {
                     String suffix = labels == Labels.CLEAN ? " clean" : " shuffled";
                     extractors
                         .score(model, scores)
@@ -104,7 +106,7 @@ public final class ScoresOfShuffledPretraining implements Claim {
         }
       }
     }
-    figures.replaceAll((name, sum) -> sum / (epochs.length * decays.length));
+    figures.replaceAll((name, sum) -> sum / ((double) epochs.length * starts));
     return figures;
   }
 }

@@ -33,7 +33,7 @@ import org.outrigger.select.ModelScore;
 public final class DigitExtractors implements AutoCloseable {
   private static final int CLASSES = 5;
   private static final int LABELLED = 120;
-  private static final int BATCH = 32;
+  private static final int BATCH = 64;
 
   /** What pre-training does to the labels. */
   public enum Labels {
