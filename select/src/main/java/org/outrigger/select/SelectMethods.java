@@ -8,6 +8,19 @@ import org.outrigger.core.method.MethodProvider;
 public final class SelectMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of();
+    return List.of(
+        Leep.class,
+        Nleep.class,
+        Nce.class,
+        LogMe.class,
+        HScore.class,
+        RegularisedHScore.class,
+        Gbc.class,
+        Sfda.class,
+        Parc.class,
+        TransRate.class,
+        Tmi.class,
+        KnnAccuracy.class,
+        ProbeAccuracy.class);
   }
 }
