@@ -256,10 +256,10 @@ public final class CorrectnessCalibration implements Calibrator {
       return own;
     }
     if (shape.length == 3) {
-      return InputViews.ofImages(shape[0], now.rotation, now.jitter, now.blur, now.seed);
+      return Views.ofImages(shape[0], now.rotation, now.jitter, now.blur, now.seed);
     }
     if (shape.length == 1 && spread != null) {
-      return InputViews.ofRows(spread, now.noise, now.seed);
+      return Views.ofRows(spread, now.noise, now.seed);
     }
     throw new OutriggerException(
         "There are no usual views of inputs of shape "
