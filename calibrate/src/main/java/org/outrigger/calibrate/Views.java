@@ -41,14 +41,13 @@ public final class Views {
 
   /**
    * Images [N, C, H, W] with other brightness, contrast and, for three channels, saturation: each
-   * times a factor in 1 - reach .. 1 + reach that the image's content draws. Nothing is cut off,
-   * as the range is not known; brightness scales about 0, which for standardised inputs is the mean
+   * times a factor in 1 - reach .. 1 + reach that the image's content draws. Nothing is cut off, as
+   * the range is not known; brightness scales about 0, which for standardised inputs is the mean
    * image.
    */
   public static View jitter(double reach, long seed) {
     long own = Rng.derive(seed, "view jitter");
-    return View.of(
-        "jitter " + number(reach) + " seed " + seed, x -> jittered(x, reach, own));
+    return View.of("jitter " + number(reach) + " seed " + seed, x -> jittered(x, reach, own));
   }
 
   /**
@@ -98,9 +97,7 @@ public final class Views {
             sum += weights[i + reach];
           }
           Tensor kernel =
-              Tensors.of(weights, 1, 1, weights.length, 1)
-                  .div(new Scalar(sum))
-                  .to(x.scalar_type());
+              Tensors.of(weights, 1, 1, weights.length, 1).div(new Scalar(sum)).to(x.scalar_type());
           Tensor planes = x.reshape(-1, 1, x.size(2), x.size(3));
           Tensor padded = torch.replication_pad2d(planes, reach, reach, reach, reach);
           Tensor down = filtered(padded, kernel);

@@ -160,24 +160,20 @@ class CorrectnessCalibrationTest {
   void theClassStaysAndRowsDoNotDependOnTheirBatch() {
     for (long[] shape : new long[][] {{3, 6, 6}, {1, 6, 6}, {7}}) {
       Case with = of(0.7, shape);
-      try (CorrectnessCalibration calibrator =
-          with.fitted(new CorrectnessCalibration(quick()))) {
+      try (CorrectnessCalibration calibrator = with.fitted(new CorrectnessCalibration(quick()))) {
         Tensor inputs = with.data.inputs().narrow(0, 0, 20);
         Tensor together = with.probabilities(calibrator, inputs);
         assertThat(together.scalar_type().intern()).isEqualTo(ScalarType.Float);
-        assertThat(Tensors.doubles(together.sum(1)))
-            .containsExactly(ones(20), within(1e-5));
+        assertThat(Tensors.doubles(together.sum(1))).containsExactly(ones(20), within(1e-5));
         assertThat(Tensors.ints(together.argmax(new LongOptional(1), false)))
             .containsExactly(
-                Tensors.ints(
-                    with.logits.narrow(0, 0, 20).argmax(new LongOptional(1), false)));
+                Tensors.ints(with.logits.narrow(0, 0, 20).argmax(new LongOptional(1), false)));
         for (int i = 0; i < 20; i++) {
           Tensor alone = with.probabilities(calibrator, inputs.narrow(0, i, 1));
           assertThat(Tensors.doubles(alone))
               .containsExactly(Tensors.doubles(together.narrow(0, i, 1)), within(1e-5));
         }
-        Tensor t =
-            calibrator.temperatures(with.model, inputs, with.model.predict(inputs));
+        Tensor t = calibrator.temperatures(with.model, inputs, with.model.predict(inputs));
         assertThat(t.amin().item_double()).isGreaterThanOrEqualTo(0.1);
         assertThat(t.amax().item_double())
             .isLessThanOrEqualTo(10)
@@ -196,8 +192,7 @@ class CorrectnessCalibrationTest {
   void theUsualViewsAreThoseOfTheInputsKind() {
     try (CorrectnessCalibration colours =
             of(0.7, 3, 6, 6).fitted(new CorrectnessCalibration(quick()));
-        CorrectnessCalibration grey =
-            of(0.7, 1, 6, 6).fitted(new CorrectnessCalibration(quick()));
+        CorrectnessCalibration grey = of(0.7, 1, 6, 6).fitted(new CorrectnessCalibration(quick()));
         CorrectnessCalibration table = of(0.7, 7).fitted(new CorrectnessCalibration(quick()))) {
       assertThat(colours.viewNames())
           .containsExactly("rotation 15", "greyscale", "jitter 0.4 seed 0");
@@ -222,12 +217,7 @@ class CorrectnessCalibrationTest {
     Tensor factors =
         Views.jitter(0.4, 2)
             .apply(rng.normal(300, 1, 1, 1).abs().add(new Scalar(1.0)).expand(300, 1, 4, 4));
-    assertThat(
-            factors
-                .sub(factors.mean(new long[] {2, 3}, true, null))
-                .abs()
-                .amax()
-                .item_double())
+    assertThat(factors.sub(factors.mean(new long[] {2, 3}, true, null)).abs().amax().item_double())
         .isLessThan(1e-5);
     Tensor rows = rng.normal(4000, 2);
     Tensor spread = Tensors.of(new double[] {1, 5}, 2);
@@ -242,8 +232,7 @@ class CorrectnessCalibrationTest {
   void aRestoredOneGivesTheSameToTheLastBit() {
     for (long[] shape : new long[][] {{1, 6, 6}, {7}}) {
       Case with = of(0.7, shape);
-      try (CorrectnessCalibration calibrator =
-              with.fitted(new CorrectnessCalibration(quick()));
+      try (CorrectnessCalibration calibrator = with.fitted(new CorrectnessCalibration(quick()));
           CorrectnessCalibration again = with.fitted(new CorrectnessCalibration(quick()));
           CorrectnessCalibration other = new CorrectnessCalibration()) {
         other.restore(calibrator.state());
@@ -259,8 +248,7 @@ class CorrectnessCalibrationTest {
             () -> other.restore(new State(state.type(), 1, state.values(), damaged)),
             "The saved W1");
         damaged.put("W1", state.tensor("W1").mul(new Scalar(Double.NaN)));
-        refused(
-            () -> other.restore(new State(state.type(), 1, state.values(), damaged)), "W1");
+        refused(() -> other.restore(new State(state.type(), 1, state.values(), damaged)), "W1");
         assertThat(torch.equal(with.probabilities(other, with.data.inputs()), expected)).isTrue();
       }
     }
@@ -275,8 +263,7 @@ class CorrectnessCalibrationTest {
         CorrectnessCalibration same = new CorrectnessCalibration(quick(), List.of(half));
         CorrectnessCalibration none = new CorrectnessCalibration();
         CorrectnessCalibration wrong =
-            new CorrectnessCalibration(
-                quick(), List.of(View.of("cut", x -> x.narrow(1, 0, 3))))) {
+            new CorrectnessCalibration(quick(), List.of(View.of("cut", x -> x.narrow(1, 0, 3))))) {
       same.restore(calibrator.state());
       assertThat(
               torch.equal(
@@ -340,8 +327,7 @@ class CorrectnessCalibrationTest {
       refused(
           () -> calibrator.fit(with.model, with.data, z, y.add(new Scalar(5L))),
           "classes are 0 to 4");
-      refused(
-          () -> calibrator.fit(with.model, with.data, z, torch.zeros_like(y)), "of class 0");
+      refused(() -> calibrator.fit(with.model, with.data, z, torch.zeros_like(y)), "of class 0");
       refused(
           () -> calibrator.fit(with.model, with.data, z.narrow(0, 0, 40), y.narrow(0, 0, 40)),
           "needs 50 held-out rows");
@@ -352,9 +338,7 @@ class CorrectnessCalibrationTest {
           () -> calibrator.fit(with.model, with.data, z.mul(new Scalar(2.0)), y),
           "not what the model gives");
       refused(
-          () ->
-              new CorrectnessCalibration(settings("k", 6))
-                  .fit(with.model, with.data, z, y),
+          () -> new CorrectnessCalibration(settings("k", 6)).fit(with.model, with.data, z, y),
           "set k to 5 or less");
       Tensor narrow = with.data.inputs().narrow(1, 0, 3);
       refused(
@@ -366,7 +350,8 @@ class CorrectnessCalibrationTest {
     refused(() -> settings("k", 0), "k = 0 is out of range");
   }
 
-  private static void refused(org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String why) {
+  private static void refused(
+      org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String why) {
     assertThatThrownBy(call).isInstanceOf(OutriggerException.class).hasMessageContaining(why);
   }
 

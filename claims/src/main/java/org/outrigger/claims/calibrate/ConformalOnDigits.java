@@ -28,8 +28,7 @@ public final class ConformalOnDigits implements Claim {
   private static final double ALPHA = 0.1;
   private static final int HELD = 300;
   private static final double TILT = -4;
-  private static final List<String> PLAIN =
-      List.of("lac", "aps", "raps:kReg=2:lambda=0.1");
+  private static final List<String> PLAIN = List.of("lac", "aps", "raps:kReg=2:lambda=0.1");
 
   @Override
   public String slug() {
@@ -95,8 +94,7 @@ public final class ConformalOnDigits implements Claim {
             NoisyDigits.noisy(
                 digits.rest(), digits.rest().inputs(), NoisyDigits.NOISE, seed, "noise");
         RecordedOutputs outputs =
-            RecordedOutputs.record(
-                digits.model(), noisy, RecordedOutputs.Options.defaults())) {
+            RecordedOutputs.record(digits.model(), noisy, RecordedOutputs.Options.defaults())) {
       return Scopes.scoped(
           () -> {
             Tensor p = torch.softmax(outputs.logits().to(ScalarType.Double), 1);

@@ -71,7 +71,8 @@ public final class CorrectnessOnShiftedDigits implements Claim {
     return List.of(
         Inequality.below(ece(OURS, "shifts"), 0.6, ece(PLAIN, "shifts")),
         // AUROC with ours + 0.005 at least that without.
-        new Inequality("AUROC correctness - uncalibrated, shifts", Relation.AT_LEAST, -0.005, null));
+        new Inequality(
+            "AUROC correctness - uncalibrated, shifts", Relation.AT_LEAST, -0.005, null));
   }
 
   @Override
@@ -102,8 +103,7 @@ public final class CorrectnessOnShiftedDigits implements Claim {
           TensorDataset second = TensorDataset.copyOf(parts.second());
           TensorDataset fitting = noisy(first, first.inputs(), NoisyDigits.NOISE, seed, "fitting");
           RecordedOutputs held =
-              RecordedOutputs.record(
-                  digits.model(), fitting, RecordedOutputs.Options.defaults())) {
+              RecordedOutputs.record(digits.model(), fitting, RecordedOutputs.Options.defaults())) {
         Map<String, Calibrator> calibrators = new LinkedHashMap<>();
         calibrators.put(PLAIN, new TemperatureScaling());
         calibrators.put(OURS, make("BALANCED", seed, scale));
