@@ -70,10 +70,7 @@ public final class AdaptiveTemperature {
    */
   public static Tensor confidence(Tensor logits, Tensor temperatures) {
     return Scopes.tensor(
-        () ->
-            torch
-                .softmax(logits.div(temperatures.unsqueeze(1)), 1)
-                .amax(new long[] {1}, false));
+        () -> torch.softmax(logits.div(temperatures.unsqueeze(1)), 1).amax(new long[] {1}, false));
   }
 
   /**
@@ -84,8 +81,7 @@ public final class AdaptiveTemperature {
    * @return [N], of the type of {@code logits}
    */
   public static Tensor correct(Tensor logits, Tensor labels) {
-    return Scopes.noGrad(
-        () -> descending(logits).select(1, 0).eq(labels).to(logits.scalar_type()));
+    return Scopes.noGrad(() -> descending(logits).select(1, 0).eq(labels).to(logits.scalar_type()));
   }
 
   /**

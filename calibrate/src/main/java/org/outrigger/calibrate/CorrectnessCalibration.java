@@ -29,9 +29,9 @@ import org.slf4j.LoggerFactory;
  * Correctness-aware calibration: each row has a temperature of its own, which a small network reads
  * off what the model says about changed views of the input, and which is trained to make the model
  * sure only where it is right. With {@code I} the k largest logits of the row and {@code z_v} the
- * logits of view v, {@code phi = [softmax(z_v)[I]]_v}, {@code T = clamp(W2 relu(W1 phi + b1) + b2)},
- * {@code p = max softmax(z / T)}, and the loss is the weighted mean of {@code (p - 1[right])^2}. The
- * predicted class stays.
+ * logits of view v, {@code phi = [softmax(z_v)[I]]_v}, {@code T = clamp(W2 relu(W1 phi + b1) +
+ * b2)}, {@code p = max softmax(z / T)}, and the loss is the weighted mean of {@code (p -
+ * 1[right])^2}. The predicted class stays.
  *
  * <p>"Optimizing Calibration by Gaining Aware of Prediction Correctness", arXiv 2404.13016, 2024.
  *
@@ -182,7 +182,12 @@ public final class CorrectnessCalibration implements Calibrator {
     long classes = logits.size(1);
     if (classes < now.k) {
       throw new OutriggerException(
-          "k = " + now.k + " is more than the " + classes + " classes: set k to " + classes
+          "k = "
+              + now.k
+              + " is more than the "
+              + classes
+              + " classes: set k to "
+              + classes
               + " or less.");
     }
     if (n < FEWEST) {
@@ -256,10 +261,10 @@ public final class CorrectnessCalibration implements Calibrator {
       return own;
     }
     if (shape.length == 3) {
-      return InputViews.ofImages(shape[0], now.rotation, now.jitter, now.blur, now.seed);
+      return Views.ofImages(shape[0], now.rotation, now.jitter, now.blur, now.seed);
     }
     if (shape.length == 1 && spread != null) {
-      return InputViews.ofRows(spread, now.noise, now.seed);
+      return Views.ofRows(spread, now.noise, now.seed);
     }
     throw new OutriggerException(
         "There are no usual views of inputs of shape "
@@ -333,7 +338,9 @@ public final class CorrectnessCalibration implements Calibrator {
 
   private static Tensor network(Fit now, Settings with, Tensor phi) {
     Tensor[] parts =
-        NETWORK.stream().map(name -> Objects.requireNonNull(now.network.get(name))).toArray(Tensor[]::new);
+        NETWORK.stream()
+            .map(name -> Objects.requireNonNull(now.network.get(name)))
+            .toArray(Tensor[]::new);
     return AdaptiveTemperature.temperatures(
         phi, parts[0], parts[1], parts[2], parts[3], with.lowest, with.highest);
   }
@@ -449,8 +456,7 @@ public final class CorrectnessCalibration implements Calibrator {
                     + ": make it with the same views, in the same order.");
           }
           long classes = (long) state.number("classes");
-          replace(
-              owned(saved, state.tensors(), scale, temperature, classes, shape, spread), saved);
+          replace(owned(saved, state.tensors(), scale, temperature, classes, shape, spread), saved);
         });
   }
 

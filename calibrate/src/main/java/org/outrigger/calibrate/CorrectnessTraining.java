@@ -64,8 +64,7 @@ final class CorrectnessTraining {
       for (int step = 0; step < settings.steps(); step++) {
         try (PointerScope scope = new PointerScope()) {
           Tensor loss = Scopes.grad(true, () -> fitting.loss(settings, network));
-          List<Tensor> gradients =
-              Gradients.of(loss, List.copyOf(network.values()), false);
+          List<Tensor> gradients = Gradients.of(loss, List.copyOf(network.values()), false);
           Map<String, Tensor> byName = new LinkedHashMap<>();
           for (int i = 0; i < names.size(); i++) {
             byName.put(names.get(i), gradients.get(i));

@@ -109,8 +109,7 @@ final class ViewedRows {
   }
 
   /** What the network sees of a batch, float64 [N, V k]. */
-  static Tensor seen(
-      int k, Model model, Tensor inputs, Tensor z, double scale, List<View> views) {
+  static Tensor seen(int k, Model model, Tensor inputs, Tensor z, double scale, List<View> views) {
     return Scopes.noGrad(
         () -> {
           List<Tensor> logits = new ArrayList<>();

@@ -18,8 +18,7 @@ import org.outrigger.core.method.Room;
     slug = "aps",
     name = "APS",
     summary = "Label sets that grow with difficulty: the likeliest labels up to a fitted mass.",
-    paper =
-        "Romano, Sesia, Candès. Classification with Valid and Adaptive Coverage. NeurIPS 2020",
+    paper = "Romano, Sesia, Candès. Classification with Valid and Adaptive Coverage. NeurIPS 2020",
     year = 2020,
     room = Room.CALIBRATE,
     needs = {Need.LOGITS, Need.LABELS},

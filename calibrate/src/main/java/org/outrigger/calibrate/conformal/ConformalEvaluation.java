@@ -57,15 +57,13 @@ public record ConformalEvaluation(
     return Scopes.scoped(
         () -> {
           long n = sets.size(0);
-          Tensor hits =
-              torch.gather(sets, 1, labels.unsqueeze(1)).squeeze(1).to(ScalarType.Double);
+          Tensor hits = torch.gather(sets, 1, labels.unsqueeze(1)).squeeze(1).to(ScalarType.Double);
           Tensor sizes = sets.sum(1);
           long covered = Math.round(hits.sum().item_double());
           double gap = 0;
           long above = -1;
           for (long upTo : STRATA) {
-            Tensor inside =
-                sizes.gt(new Scalar(above)).logical_and(sizes.le(new Scalar(upTo)));
+            Tensor inside = sizes.gt(new Scalar(above)).logical_and(sizes.le(new Scalar(upTo)));
             double count = inside.sum().item_double();
             if (count > 0) {
               double share = hits.mul(inside).sum().item_double() / count;
@@ -78,8 +76,7 @@ public record ConformalEvaluation(
           double[] held = Tensors.doubles(hits.unsqueeze(0).mm(hot));
           int worst = -1;
           for (int c = 0; c < counts.length; c++) {
-            if (counts[c] > 0
-                && (worst < 0 || held[c] / counts[c] < held[worst] / counts[worst])) {
+            if (counts[c] > 0 && (worst < 0 || held[c] / counts[c] < held[worst] / counts[worst])) {
               worst = c;
             }
           }

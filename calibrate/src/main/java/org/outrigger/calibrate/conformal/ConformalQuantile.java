@@ -91,9 +91,9 @@ public final class ConformalQuantile {
   }
 
   /**
-   * Quantiles under weights: the smallest score at which the cumulative share of the weights,
-   * among those of the calibration rows and the one new row, reaches 1 - alpha. The scale of the
-   * weights cancels; equal weights give {@link #of}.
+   * Quantiles under weights: the smallest score at which the cumulative share of the weights, among
+   * those of the calibration rows and the one new row, reaches 1 - alpha. The scale of the weights
+   * cancels; equal weights give {@link #of}.
    *
    * @param scores [..., n]
    * @param weights of the calibration rows, 0 or more, [..., n]

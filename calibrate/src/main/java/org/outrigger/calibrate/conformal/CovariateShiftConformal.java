@@ -19,8 +19,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Conformal prediction under covariate shift: held-out rows count by how much likelier they are
- * among the target's inputs, {@code w(x) = p_target(x) / p_held(x)}. For each new x the threshold is
- * the smallest score whose cumulative weight reaches 1 - alpha of {@code sum_i w(x_i) + w(x)}.
+ * among the target's inputs, {@code w(x) = p_target(x) / p_held(x)}. For each new x the threshold
+ * is the smallest score whose cumulative weight reaches 1 - alpha of {@code sum_i w(x_i) + w(x)}.
  *
  * <p>Call {@link #target} with unlabelled features of the inputs to come, then fit: a logistic
  * regression between target and held-out features gives the weights, odds times the ratio of sizes,
@@ -104,7 +104,8 @@ public final class CovariateShiftConformal
     Shapes.finite("features of the target", features);
     if (features.size(0) < 2) {
       throw new OutriggerException(
-          who() + " needs two target inputs or more to learn where they lie; some hundreds better.");
+          who()
+              + " needs two target inputs or more to learn where they lie; some hundreds better.");
     }
     Tensor next = Scopes.scoped(() -> Scopes.own(features.detach().to(ScalarType.Double).clone()));
     Scopes.release(target);
@@ -255,7 +256,8 @@ public final class CovariateShiftConformal
           Shapes.labels("labels", labels, p.size(1), false);
           Tensor w = checkedWeights(weights);
           if (!(w.sum().item_double() > 0)) {
-            throw new OutriggerException("weights are all 0: none of the held-out rows would count.");
+            throw new OutriggerException(
+                "weights are all 0: none of the held-out rows would count.");
           }
           return weighed(now, new Learned(labels.size(0), p.size(1), 0), p, labels, w);
         });
@@ -272,9 +274,7 @@ public final class CovariateShiftConformal
     return setsUpTo(
         probabilities,
         (learned, p) -> {
-          Shapes.check()
-              .size("N", p.size(0), "probabilities")
-              .tensor("weights", weights, "N");
+          Shapes.check().size("N", p.size(0), "probabilities").tensor("weights", weights, "N");
           return at(learned, checkedWeights(weights));
         });
   }
@@ -284,8 +284,7 @@ public final class CovariateShiftConformal
     Tensor w = weights.detach().to(ScalarType.Double);
     double least = w.amin().item_double();
     if (least < 0) {
-      throw new OutriggerException(
-          "weights must be 0 or more, but the smallest is " + least + ".");
+      throw new OutriggerException("weights must be 0 or more, but the smallest is " + least + ".");
     }
     return w;
   }

@@ -85,8 +85,7 @@ final class DomainClassifier {
           Tensor z = x.mv(w);
           // log(1 + exp(z)) - y z, without overflow.
           Tensor each = torch.logaddexp(z, torch.zeros_like(z)).sub(y.mul(z));
-          return each.mean().item_double()
-              + ridge.mul(w).mul(w).sum().item_double() / 2;
+          return each.mean().item_double() + ridge.mul(w).mul(w).sum().item_double() / 2;
         });
   }
 
@@ -102,8 +101,7 @@ final class DomainClassifier {
   }
 
   private static Tensor extended(Tensor x) {
-    return torch.cat(
-        new TensorVector(x, torch.ones(new long[] {x.size(0), 1}, x.options())), 1);
+    return torch.cat(new TensorVector(x, torch.ones(new long[] {x.size(0), 1}, x.options())), 1);
   }
 
   /** Mean and spread of the columns, [2, D]; a column without spread counts as one of 1. */
@@ -114,8 +112,7 @@ final class DomainClassifier {
           Tensor mean = all.mean(new long[] {0}, false, null);
           Tensor spread = all.sub(mean).square().mean(new long[] {0}, false, null).sqrt();
           Tensor tiny = spread.le(mean.abs().mul(new Scalar(1e-12)));
-          return torch.stack(
-              new TensorVector(mean, spread.masked_fill(tiny, new Scalar(1.0))), 0);
+          return torch.stack(new TensorVector(mean, spread.masked_fill(tiny, new Scalar(1.0))), 0);
         });
   }
 
@@ -124,5 +121,4 @@ final class DomainClassifier {
     return Scopes.tensor(
         () -> x.to(ScalarType.Double).sub(scale.select(0, 0)).div(scale.select(0, 1)));
   }
-
 }

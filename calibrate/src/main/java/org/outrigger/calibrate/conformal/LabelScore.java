@@ -64,9 +64,7 @@ public record LabelScore(Kind kind, boolean randomised, int kReg, double lambda,
     return Scopes.noGrad(
         () -> {
           Tensor u =
-              randomised
-                  ? draws(probabilities, seed)
-                  : torch.ones_like(probabilities.select(1, 0));
+              randomised ? draws(probabilities, seed) : torch.ones_like(probabilities.select(1, 0));
           return kind == Kind.APS
               ? Aps.scores(probabilities, u)
               : Raps.scores(probabilities, u, kReg, lambda);
@@ -119,8 +117,6 @@ public record LabelScore(Kind kind, boolean randomised, int kReg, double lambda,
 
   /** 1 .. n as float64 [1, n]. */
   static Tensor counting(long n) {
-    return torch
-        .ones(new long[] {1, n}, Tensors.scalar(0).options())
-        .cumsum(1);
+    return torch.ones(new long[] {1, n}, Tensors.scalar(0).options()).cumsum(1);
   }
 }

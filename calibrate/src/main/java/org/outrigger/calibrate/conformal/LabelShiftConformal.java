@@ -30,9 +30,9 @@ import org.slf4j.LoggerFactory;
  * mean prediction on the target; negative weights become 0. A class without held-out rows is in
  * every set.
  *
- * <p>Podkopaev, Ramdas, "Distribution-free uncertainty quantification for classification under label
- * shift", UAI 2021; Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black Box
- * Predictors", ICML 2018.
+ * <p>Podkopaev, Ramdas, "Distribution-free uncertainty quantification for classification under
+ * label shift", UAI 2021; Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black
+ * Box Predictors", ICML 2018.
  */
 @Card(
     slug = "label-shift-conformal",
@@ -109,8 +109,7 @@ public final class LabelShiftConformal extends SplitConformal<LabelShiftConforma
   @Override
   public void target(Tensor probabilities, @Nullable Tensor features) {
     Tensor next =
-        Scopes.scoped(
-            () -> Scopes.own(checked(probabilities).mean(new long[] {0}, false, null)));
+        Scopes.scoped(() -> Scopes.own(checked(probabilities).mean(new long[] {0}, false, null)));
     Scopes.release(predicted);
     predicted = next;
   }

@@ -60,8 +60,7 @@ public final class Lac extends SplitConformal<Lac.Settings> {
    * @return float64 [N, C]
    */
   public static Tensor scores(Tensor probabilities) {
-    return Scopes.noGrad(
-        () -> probabilities.to(ScalarType.Double).neg().add(new Scalar(1.0)));
+    return Scopes.noGrad(() -> probabilities.to(ScalarType.Double).neg().add(new Scalar(1.0)));
   }
 
   @Override

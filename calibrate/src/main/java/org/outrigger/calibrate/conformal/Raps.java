@@ -99,8 +99,7 @@ public final class Raps extends SplitConformal<Raps.Settings> {
           Tensor above =
               torch.cat(
                   new TensorVector(
-                      torch.zeros_like(p.narrow(1, 0, 1)),
-                      p.narrow(1, 0, classes - 1).cumsum(1)),
+                      torch.zeros_like(p.narrow(1, 0, 1)), p.narrow(1, 0, classes - 1).cumsum(1)),
                   1);
           Tensor score = above.add(p.mul(u.to(ScalarType.Double).unsqueeze(1)));
           if (lambda > 0) {

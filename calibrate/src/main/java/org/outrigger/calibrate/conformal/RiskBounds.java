@@ -91,7 +91,11 @@ public final class RiskBounds {
       for (double loss : row) {
         if (!(loss >= 0 && loss <= 1)) {
           throw new OutriggerException(
-              "Option " + option + " has the loss " + loss + ", but losses must be in [0, 1]:"
+              "Option "
+                  + option
+                  + " has the loss "
+                  + loss
+                  + ", but losses must be in [0, 1]:"
                   + " divide them by their bound.");
         }
       }
@@ -129,7 +133,9 @@ public final class RiskBounds {
     }
     if (!(mean >= 0 && mean <= 1)) {
       throw new OutriggerException(
-          "The mean loss is " + mean + ", but losses must be in [0, 1]: divide them by their bound.");
+          "The mean loss is "
+              + mean
+              + ", but losses must be in [0, 1]: divide them by their bound.");
     }
   }
 }

@@ -18,8 +18,8 @@ import org.slf4j.LoggerFactory;
  * and makes somewhat larger sets. The bound is that of Hoeffding and Bentkus, see {@link
  * RiskBounds}, which also controls other losses.
  *
- * <p>Bates, Angelopoulos, Lei, Malik, Jordan, "Distribution-Free, Risk-Controlling Prediction Sets",
- * JACM 2021.
+ * <p>Bates, Angelopoulos, Lei, Malik, Jordan, "Distribution-Free, Risk-Controlling Prediction
+ * Sets", JACM 2021.
  */
 @Card(
     slug = "risk-controlled",

@@ -30,8 +30,7 @@ import org.slf4j.LoggerFactory;
     slug = "selective-risk",
     name = "Selection with guaranteed risk",
     summary = "A confidence threshold above which at most a wanted share of answers is wrong.",
-    paper =
-        "Geifman, El-Yaniv. Selective Classification for Deep Neural Networks. NeurIPS 2017",
+    paper = "Geifman, El-Yaniv. Selective Classification for Deep Neural Networks. NeurIPS 2017",
     year = 2017,
     room = Room.CALIBRATE,
     needs = {Need.LOGITS, Need.LABELS},

@@ -85,8 +85,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   }
 
   /** One conformal quantile [1], with a warning if it is infinite. */
-  protected final Tensor threshold(
-      S now, Learned next, Tensor probabilities, Tensor labels) {
+  protected final Tensor threshold(S now, Learned next, Tensor probabilities, Tensor labels) {
     Tensor scores = trueLabel(score(now, next).of(probabilities), labels);
     Tensor q = ConformalQuantile.of(scores, alpha(now)).reshape(1);
     if (Double.isInfinite(q.item_double())) {
@@ -153,9 +152,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
           if (least < 0 || apart > SUM_SLACK) {
             throw new OutriggerException(
                 "probabilities must be 0 or more and sum to one in each row, but "
-                    + (least < 0
-                        ? "the smallest is " + least
-                        : "a row's sum is off by " + apart)
+                    + (least < 0 ? "the smallest is " + least : "a row's sum is off by " + apart)
                     + ": give the probabilities of a calibrator, or a softmax of the logits.");
           }
         });
@@ -172,7 +169,8 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
     Learned now = learned;
     if (now == null) {
       throw new OutriggerException(
-          who() + " has not been fitted: call fit with held-out rows first, or restore a saved one.");
+          who()
+              + " has not been fitted: call fit with held-out rows first, or restore a saved one.");
     }
     return now;
   }
@@ -231,8 +229,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   }
 
   static String percent(double share) {
-    return String.format(java.util.Locale.ROOT, "%.4f", 100 * share)
-            .replaceAll("\\.?0+$", "")
+    return String.format(java.util.Locale.ROOT, "%.4f", 100 * share).replaceAll("\\.?0+$", "")
         + " %";
   }
 
@@ -256,7 +253,9 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   public final void restore(State state) {
     state.expect(type(), LAYOUT);
     S restored =
-        (S) Methods.create(ConformalPredictor.class, card().slug(), state.map("settings")).settings();
+        (S)
+            Methods.create(ConformalPredictor.class, card().slug(), state.map("settings"))
+                .settings();
     Learned next =
         new Learned(
             (long) state.number("rows"),

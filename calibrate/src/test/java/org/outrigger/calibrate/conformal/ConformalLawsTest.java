@@ -94,7 +94,8 @@ class ConformalLawsTest {
               predictor.sets(many.probabilities(), many.features()),
               many.labels(),
               predictor.coverage());
-      // 300 rows: the coverage of one fit varies by 0.017, with weights and without empty sets more.
+      // 300 rows: the coverage of one fit varies by 0.017, with weights and without empty sets
+      // more.
       assertThat(evaluation.coverage().estimate()).as(name).isBetween(0.83, 0.985);
       assertThat(evaluation.meanSize()).isBetween(1.0, 3.3);
       assertThat(predictor.promise()).contains("90 %").endsWith(".");
@@ -117,8 +118,7 @@ class ConformalLawsTest {
           .state()
           .tensors()
           .forEach(
-              (key, tensor) ->
-                  assertThat(torch.equal(tensor, state.tensor(key))).as(key).isTrue());
+              (key, tensor) -> assertThat(torch.equal(tensor, state.tensor(key))).as(key).isTrue());
     }
   }
 
@@ -198,8 +198,7 @@ class ConformalLawsTest {
       Simulation known = renamed(held, index, renamed);
       aim(other, target);
       other.fit(known.probabilities(), known.labels(), known.features());
-      Tensor expected =
-          plain.sets(fresh.probabilities(), fresh.features()).index_select(1, index);
+      Tensor expected = plain.sets(fresh.probabilities(), fresh.features()).index_select(1, index);
       assertThat(sets(other, target)).containsExactly(Tensors.doubles(expected));
     }
   }
@@ -276,8 +275,7 @@ class ConformalLawsTest {
       assertThat(sets(predictor, fresh)).containsExactly(before);
     }
     try (ConformalPredictor predictor = make(name)) {
-      refused(
-          () -> predictor.sets(fresh.probabilities(), fresh.features()), "has not been fitted");
+      refused(() -> predictor.sets(fresh.probabilities(), fresh.features()), "has not been fitted");
       refused(predictor::state, "has not been fitted");
       refused(predictor::promise, "has not been fitted");
     }
@@ -285,7 +283,8 @@ class ConformalLawsTest {
     refused(() -> make(name + ":alpha=1"), "alpha = 1.0 is out of range");
   }
 
-  private static void refused(org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String why) {
+  private static void refused(
+      org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String why) {
     assertThatThrownBy(call).isInstanceOf(OutriggerException.class).hasMessageContaining(why);
   }
 
@@ -309,8 +308,7 @@ class ConformalLawsTest {
           () -> predictor.restore(new State("conformal/other", 1, state.values(), Map.of())),
           "not a conformal/");
       refused(
-          () -> predictor.restore(new State(state.type(), 1, state.values(), Map.of())),
-          "damaged");
+          () -> predictor.restore(new State(state.type(), 1, state.values(), Map.of())), "damaged");
       assertThat(sets(predictor, fresh)).containsExactly(before);
     }
   }

@@ -75,8 +75,7 @@ class ConformalTest {
         for (double alpha : new double[] {0.05, 0.1, 0.25}) {
           for (double weight : new double[] {1, 0.3, 7}) {
             Tensor w = torch.full_like(s, new Scalar(weight));
-            double q =
-                ConformalQuantile.weighted(s, w, w.narrow(0, 0, 1), alpha).item_double();
+            double q = ConformalQuantile.weighted(s, w, w.narrow(0, 0, 1), alpha).item_double();
             assertThat(q).isEqualTo(ConformalQuantile.of(s, alpha).item_double());
           }
         }
@@ -111,14 +110,9 @@ class ConformalTest {
     Tensor added = Tensors.of(new double[] {0, 0.1, 1, 100, Double.POSITIVE_INFINITY}, 5);
     assertThat(Tensors.doubles(ConformalQuantile.weighted(s, w, added, 0.1)))
         .containsExactly(
-            0.3,
-            0.3,
-            Double.POSITIVE_INFINITY,
-            Double.POSITIVE_INFINITY,
-            Double.POSITIVE_INFINITY);
+            0.3, 0.3, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY);
     assertThat(ConformalQuantile.effectiveSize(w)).isEqualTo(3);
-    assertThat(ConformalQuantile.effectiveSize(Tensors.of(new double[] {1, 0, 0}, 3)))
-        .isEqualTo(1);
+    assertThat(ConformalQuantile.effectiveSize(Tensors.of(new double[] {1, 0, 0}, 3))).isEqualTo(1);
   }
 
   @Test
@@ -241,8 +235,7 @@ class ConformalTest {
     Tensor ones = torch.ones(new long[] {200}, rows.probabilities().options());
     try (CovariateShiftConformal predictor = new CovariateShiftConformal();
         Lac plain = new Lac()) {
-      assertThatThrownBy(
-              () -> predictor.fit(rows.probabilities(), rows.labels(), rows.features()))
+      assertThatThrownBy(() -> predictor.fit(rows.probabilities(), rows.labels(), rows.features()))
           .isInstanceOf(OutriggerException.class)
           .hasMessageContaining("call target");
       predictor.fitWith(rows.probabilities(), rows.labels(), ones);
@@ -254,13 +247,10 @@ class ConformalTest {
           .isTrue();
       assertThatThrownBy(() -> predictor.sets(rows.probabilities(), rows.features()))
           .hasMessageContaining("setsWith");
-      assertThatThrownBy(
-              () -> predictor.fitWith(rows.probabilities(), rows.labels(), ones.neg()))
+      assertThatThrownBy(() -> predictor.fitWith(rows.probabilities(), rows.labels(), ones.neg()))
           .hasMessageContaining("0 or more");
       assertThatThrownBy(
-              () ->
-                  predictor.fitWith(
-                      rows.probabilities(), rows.labels(), torch.zeros_like(ones)))
+              () -> predictor.fitWith(rows.probabilities(), rows.labels(), torch.zeros_like(ones)))
           .hasMessageContaining("all 0");
     }
   }
@@ -271,8 +261,7 @@ class ConformalTest {
     Simulation known = pool.rows(0, 20_000);
     double[] factors = {0.3, 0.7, 1.5, 6};
     Tensor factor = Tensors.of(factors, 4);
-    Simulation shifted =
-        pool.resample(factor.index_select(0, pool.labels()), 20_000, 12);
+    Simulation shifted = pool.resample(factor.index_select(0, pool.labels()), 20_000, 12);
     Tensor shares =
         torch.one_hot(pool.labels(), 4).to(ScalarType.Double).mean(new long[] {0}, false, null);
     Tensor truth = factor.div(shares.mul(factor).sum());
@@ -285,8 +274,7 @@ class ConformalTest {
       predictor.fit(known.probabilities(), known.labels(), null);
       double[] expected = Tensors.doubles(truth);
       for (int c = 0; c < 4; c++) {
-        assertThat(predictor.weights()[c])
-            .isCloseTo(expected[c], within(0.05 + 0.1 * expected[c]));
+        assertThat(predictor.weights()[c]).isCloseTo(expected[c], within(0.05 + 0.1 * expected[c]));
       }
       assertThat(predictor.effectiveSize()).isBetween(2000.0, 16_000.0);
       ConformalEvaluation evaluation =
@@ -299,8 +287,7 @@ class ConformalTest {
   @Test
   void aClassWithoutHeldOutRowsIsInEverySet() {
     Simulation rows = Simulation.draw(300, 13);
-    Simulation known =
-        rows.pick(rows.labels().ne(new Scalar(2L)).nonzero().squeeze(1));
+    Simulation known = rows.pick(rows.labels().ne(new Scalar(2L)).nonzero().squeeze(1));
     try (LabelShiftConformal given =
             new LabelShiftConformal(
                 new LabelShiftConformal.Settings(
@@ -323,8 +310,7 @@ class ConformalTest {
       }
       Tensor three = known.probabilities().narrow(1, 0, 3);
       Tensor p = three.div(three.sum(new long[] {1}, true, null));
-      assertThatThrownBy(
-              () -> given.fit(p, known.labels().clamp_max(new Scalar(2L)), null))
+      assertThatThrownBy(() -> given.fit(p, known.labels().clamp_max(new Scalar(2L)), null))
           .hasMessageContaining("4 priors, but 3 classes");
     }
     assertThatThrownBy(
@@ -339,12 +325,10 @@ class ConformalTest {
   @Test
   void theBoundIsThatOfItsFormulas() {
     // No loss in n rows: both bounds are powers of 1 - risk, Bentkus' times e.
-    assertThat(RiskBounds.hoeffdingBentkus(0, 0.1, 30))
-        .isCloseTo(Math.pow(0.9, 30), within(1e-15));
+    assertThat(RiskBounds.hoeffdingBentkus(0, 0.1, 30)).isCloseTo(Math.pow(0.9, 30), within(1e-15));
     double mean = 3 / 40.0;
     double hoeffding =
-        Math.exp(
-            -40 * (mean * Math.log(mean / 0.2) + (1 - mean) * Math.log((1 - mean) / 0.8)));
+        Math.exp(-40 * (mean * Math.log(mean / 0.2) + (1 - mean) * Math.log((1 - mean) / 0.8)));
     double bentkus = Math.E * BinomialDistribution.of(40, 0.2).cumulativeProbability(3);
     assertThat(RiskBounds.hoeffdingBentkus(mean, 0.2, 40))
         .isCloseTo(Math.min(hoeffding, bentkus), within(1e-15));
@@ -434,9 +418,7 @@ class ConformalTest {
     assertThat(other.accepts(0.89)).isFalse();
     State state = selection.state();
     assertThatThrownBy(
-            () ->
-                other.restore(
-                    new State(state.type(), 1, Map.of("settings", Map.of()), Map.of())))
+            () -> other.restore(new State(state.type(), 1, Map.of("settings", Map.of()), Map.of())))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("damaged");
     assertThat(other.choice()).isEqualTo(choice);
@@ -472,7 +454,8 @@ class ConformalTest {
     // Strata: up to one label 1 of 2, two to three 1 of 2, four 1 of 1.
     assertThat(e.stratifiedGap()).isCloseTo(0.4, within(1e-12));
     assertThatThrownBy(
-            () -> ConformalEvaluation.of(Tensors.of(sets, 5, 4), Tensors.labels(0, 0, 1, 3, 1), 0.9))
+            () ->
+                ConformalEvaluation.of(Tensors.of(sets, 5, 4), Tensors.labels(0, 0, 1, 3, 1), 0.9))
         .hasMessageContaining("booleans");
   }
 }

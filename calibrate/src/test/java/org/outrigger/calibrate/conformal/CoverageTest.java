@@ -21,8 +21,8 @@ import org.outrigger.core.torch.Torch;
 
 /**
  * What is promised, measured: 2,000 times a calibration set of 100 rows and 20 new rows. Given the
- * calibration set, the coverage of a split conformal set is Beta(k, n + 1 - k), k = ceil((n + 1)(1 -
- * alpha)); so the mean over repetitions is k / (n + 1) with a known standard error, and four of
+ * calibration set, the coverage of a split conformal set is Beta(k, n + 1 - k), k = ceil((n + 1)(1
+ * - alpha)); so the mean over repetitions is k / (n + 1) with a known standard error, and four of
  * these are allowed.
  */
 class CoverageTest {
@@ -102,8 +102,7 @@ class CoverageTest {
       Tensor mine = fresh(labels).eq(new Scalar(c));
       double count = mine.sum().item_double();
       double coverage = covered.logical_and(mine).sum().item_double() / count;
-      worstPlain =
-          Math.min(worstPlain, plain.logical_and(mine).sum().item_double() / count);
+      worstPlain = Math.min(worstPlain, plain.logical_and(mine).sum().item_double() / count);
       Tensor sizes = held(labels).eq(new Scalar(c)).sum(1).to(ScalarType.Double);
       double above = sizes.add(new Scalar(1.0)).reciprocal().mean().item_double();
       // The rows of a class in one repetition share a threshold: allow as if it had one row.

@@ -9,7 +9,9 @@ import org.outrigger.calibrate.conformal.Lac;
 import org.outrigger.calibrate.conformal.Raps;
 import org.outrigger.calibrate.conformal.SplitConformal;
 
-/** Scores, quantiles and label sets of a calibration and a test part with recorded u and weights. */
+/**
+ * Scores, quantiles and label sets of a calibration and a test part with recorded u and weights.
+ */
 final class ConformalGolden {
   private ConformalGolden() {}
 
@@ -47,14 +49,12 @@ final class ConformalGolden {
           Tensor scores = trueLabel(Lac.scores(held), labels);
           Tensor q = ConformalQuantile.byClass(scores, labels, held.size(1), alpha);
           golden.expect(
-              output,
-              output.startsWith("q_") ? q : sets(golden, Lac.scores(fresh), q, fresh));
+              output, output.startsWith("q_") ? q : sets(golden, Lac.scores(fresh), q, fresh));
         }
         case "lac_mapie_rule" ->
             golden.deviates(
                 output, "another library's quantile, sometimes one order statistic above");
-        case "k" ->
-            golden.expect(output, ConformalQuantile.rank(labels.size(0), alpha));
+        case "k" -> golden.expect(output, ConformalQuantile.rank(labels.size(0), alpha));
         default -> {
           // Left unchecked, which the runner reports.
         }
@@ -73,10 +73,8 @@ final class ConformalGolden {
     return (p, u) -> Raps.scores(p, u, kReg, lambda);
   }
 
-  private static void expect(
-      GoldenCase golden, String output, Score score, Tensor u, Tensor us) {
-    Tensor scores =
-        trueLabel(score.of(golden.input("probs_cal"), u), golden.labels("labels_cal"));
+  private static void expect(GoldenCase golden, String output, Score score, Tensor u, Tensor us) {
+    Tensor scores = trueLabel(score.of(golden.input("probs_cal"), u), golden.labels("labels_cal"));
     if (output.startsWith("scores_")) {
       golden.expect(output, scores);
       return;
@@ -93,8 +91,7 @@ final class ConformalGolden {
   private static Tensor sets(GoldenCase golden, Tensor scores, Tensor q, Tensor probabilities) {
     Tensor sets = scores.le(q);
     boolean allowEmpty = golden.params().path("allow_empty").asBoolean(true);
-    return (allowEmpty ? sets : SplitConformal.withTop(sets, probabilities))
-        .to(ScalarType.Double);
+    return (allowEmpty ? sets : SplitConformal.withTop(sets, probabilities)).to(ScalarType.Double);
   }
 
   private static Tensor trueLabel(Tensor scores, Tensor labels) {

@@ -28,8 +28,7 @@ public final class CorrectnessCalibrationGolden implements GoldenSuite {
     for (int v = 1; golden.hasInput("view" + v + "_logits"); v++) {
       views.add(golden.input("view" + v + "_logits"));
     }
-    List<Tensor> w =
-        NETWORK.stream().map(name -> golden.input(name).requires_grad_(true)).toList();
+    List<Tensor> w = NETWORK.stream().map(name -> golden.input(name).requires_grad_(true)).toList();
     Tensor features = AdaptiveTemperature.features(logits, views, (int) golden.param("k"));
     Tensor temperatures =
         AdaptiveTemperature.temperatures(
@@ -48,14 +47,12 @@ public final class CorrectnessCalibrationGolden implements GoldenSuite {
       switch (output) {
         case "features" -> golden.expect(output, features);
         case "temperature" -> golden.expect(output, temperatures);
-        case "calibrated_logits" ->
-            golden.expect(output, logits.div(temperatures.unsqueeze(1)));
+        case "calibrated_logits" -> golden.expect(output, logits.div(temperatures.unsqueeze(1)));
         case "confidence" -> golden.expect(output, confidence);
         case "correct" -> golden.expect(output, correct);
         case "sample_weights" -> golden.expect(output, AdaptiveTemperature.weights(correct));
         case "loss_unweighted" ->
-            golden.expect(
-                output, AdaptiveTemperature.loss(confidence, correct, Weighting.NONE));
+            golden.expect(output, AdaptiveTemperature.loss(confidence, correct, Weighting.NONE));
         case "loss_released_code_weighted" -> golden.expect(output, balanced);
         case "grad_W1" -> golden.expect(output, gradients.get(0));
         case "grad_b1" -> golden.expect(output, gradients.get(1));

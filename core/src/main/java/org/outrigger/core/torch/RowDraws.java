@@ -78,9 +78,7 @@ public final class RowDraws {
       Tensor part = flat.narrow(0, from, Math.min(block, flat.size(0) - from));
       parts.add(Scopes.tensor(() -> bits(part).mm(factor).squeeze(1)));
     }
-    return torch
-        .cat(new TensorVector(parts.toArray(new Tensor[0])), 0)
-        .add(new Scalar(start));
+    return torch.cat(new TensorVector(parts.toArray(new Tensor[0])), 0).add(new Scalar(start));
   }
 
   /** The bits of each value as int64; minus zero counts as zero. */

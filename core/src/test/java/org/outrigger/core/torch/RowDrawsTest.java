@@ -51,8 +51,7 @@ class RowDrawsTest {
         // The 1 - 1e-6 quantile of chi-squared with 19 degrees of freedom.
         assertThat(chi).isLessThan(63);
         Tensor centred = u.sub(new Scalar(0.5));
-        double both =
-            centred.select(1, 0).mul(centred.select(1, 1)).mean().item_double() * 12;
+        double both = centred.select(1, 0).mul(centred.select(1, 1)).mean().item_double() * 12;
         assertThat(both).isCloseTo(0, within(0.035));
         Tensor other = RowDraws.uniform(rows, 4, 2).sub(new Scalar(0.5));
         assertThat(centred.mul(other).mean().item_double() * 12).isCloseTo(0, within(0.025));

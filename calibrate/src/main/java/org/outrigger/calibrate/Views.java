@@ -14,43 +14,66 @@ import org.outrigger.core.torch.RowDraws;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
-/** The usual views of images and of table rows, of any range of values. */
-final class InputViews {
+/**
+ * Views of images and of table rows, of any range of values. What is random is drawn from the row
+ * itself, so that a row looks alike in every batch.
+ */
+public final class Views {
   private static final int RGB = 3;
+  private static final int DRAWS = 3;
 
-  private InputViews() {}
+  private Views() {}
 
-  /**
-   * A rotation; luma for three channels, else a Gaussian blur, since grey images are their own
-   * luma; and a jitter.
-   *
-   * @param channels of the images
-   */
-  static List<View> ofImages(long channels, double degrees, double jitter, double blur, long seed) {
-    View second =
-        channels == RGB
-            ? View.of("greyscale", x -> grey(x))
-            : View.of("blur " + number(blur), x -> blurred(x, blur));
-    return List.of(
-        View.of("rotation " + number(degrees), x -> ImageTurn.turn(x, degrees)),
-        second,
-        View.of(
-            "jitter " + number(jitter) + " seed " + seed,
-            x -> jittered(x, jitter, Rng.derive(seed, "view jitter"))));
+  /** Images [N, C, H, W] turned counter-clockwise; what comes in is 0. */
+  public static View rotation(double degrees) {
+    return View.of("rotation " + number(degrees), x -> ImageTurn.turn(x, degrees));
+  }
+
+  /** Images [N, 3, H, W] without colour: luma in all channels. */
+  public static View greyscale() {
+    return View.of("greyscale", Views::grey);
+  }
+
+  /** Images [N, C, H, W] under a Gaussian blur of {@code sigma} pixels. */
+  public static View blur(double sigma) {
+    return View.of("blur " + number(sigma), x -> blurred(x, sigma));
   }
 
   /**
-   * Three draws of normal noise, each relative to the columns' spread.
-   *
-   * @param spread standard deviations, [D]
+   * Images [N, C, H, W] with other brightness, contrast and, for three channels, saturation: each
+   * times a factor in 1 - reach .. 1 + reach that the image's content draws. Nothing is cut off, as
+   * the range is not known; brightness scales about 0, which for standardised inputs is the mean
+   * image.
    */
+  public static View jitter(double reach, long seed) {
+    long own = Rng.derive(seed, "view jitter");
+    return View.of("jitter " + number(reach) + " seed " + seed, x -> jittered(x, reach, own));
+  }
+
+  /**
+   * Rows [N, D] with normal noise.
+   *
+   * @param spread what the noise of each column is relative to, [D]; kept, not copied
+   * @param noise how large it is
+   * @param draw tells several such views apart
+   */
+  public static View noise(Tensor spread, double noise, int draw, long seed) {
+    long own = Rng.derive(seed, "view noise " + draw);
+    return View.of(
+        "noise " + number(noise) + " draw " + draw + " seed " + seed,
+        x -> noisy(x, spread, noise, own));
+  }
+
+  /** A rotation; greyscale for three channels, else a blur; a jitter. */
+  static List<View> ofImages(long channels, double degrees, double jitter, double blur, long seed) {
+    return List.of(
+        rotation(degrees), channels == RGB ? greyscale() : blur(blur), jitter(jitter, seed));
+  }
+
+  /** Three draws of noise. */
   static List<View> ofRows(Tensor spread, double noise, long seed) {
-    return IntStream.rangeClosed(1, 3)
-        .mapToObj(
-            i ->
-                View.of(
-                    "noise " + number(noise) + " draw " + i + " seed " + seed,
-                    x -> noisy(x, spread, noise, Rng.derive(seed, "view noise " + i))))
+    return IntStream.rangeClosed(1, DRAWS)
+        .mapToObj(draw -> noise(spread, noise, draw, seed))
         .toList();
   }
 
@@ -63,7 +86,7 @@ final class InputViews {
   }
 
   /** With the border's pixels repeated beyond it; the kernel ends at four sigmas. */
-  static Tensor blurred(Tensor x, double sigma) {
+  private static Tensor blurred(Tensor x, double sigma) {
     return Scopes.tensor(
         () -> {
           int reach = Math.max(1, (int) (4 * sigma + 0.5));
@@ -74,9 +97,7 @@ final class InputViews {
             sum += weights[i + reach];
           }
           Tensor kernel =
-              Tensors.of(weights, 1, 1, weights.length, 1)
-                  .div(new Scalar(sum))
-                  .to(x.scalar_type());
+              Tensors.of(weights, 1, 1, weights.length, 1).div(new Scalar(sum)).to(x.scalar_type());
           Tensor planes = x.reshape(-1, 1, x.size(2), x.size(3));
           Tensor padded = torch.replication_pad2d(planes, reach, reach, reach, reach);
           Tensor down = filtered(padded, kernel);
@@ -95,12 +116,7 @@ final class InputViews {
         1);
   }
 
-  /**
-   * Brightness, contrast and, for three channels, saturation times factors in 1 - reach .. 1 +
-   * reach that the image's own content draws. Nothing is cut off, as the range is not known:
-   * brightness scales about 0, which for standardised inputs is the mean image.
-   */
-  static Tensor jittered(Tensor x, double reach, long seed) {
+  private static Tensor jittered(Tensor x, double reach, long seed) {
     return Scopes.tensor(
         () -> {
           Tensor factors =
