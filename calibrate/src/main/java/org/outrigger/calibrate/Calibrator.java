@@ -37,6 +37,12 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
   boolean fitted();
 
   /**
+   * Whether the classes of a row keep their order, so that the prediction stays the model's.
+   * Otherwise accuracy may change.
+   */
+  boolean keepsRanking();
+
+  /**
    * Calibrated probabilities; rows sum to one.
    *
    * @param logits [N, C]

@@ -148,6 +148,11 @@ public final class TemperatureScaling implements Calibrator {
   }
 
   @Override
+  public boolean keepsRanking() {
+    return true;
+  }
+
+  @Override
   public boolean fitted() {
     return !Double.isNaN(temperature);
   }

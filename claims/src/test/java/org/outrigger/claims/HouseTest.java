@@ -74,6 +74,7 @@ class HouseTest {
             "adapt",
             "calibrate",
             "select",
+            "stream",
             "evaluate",
             "guard",
             "claims")) {

@@ -26,6 +26,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Judges every row: label, calibrated probability, score, known or unknown.",
+      "A guard with label sets also names the labels that are possible, class names with | between"
+          + " them, and the promised coverage.",
       "Writes Parquet, CSV or JSON Lines, by the ending of --out."
     },
     footerHeading = "%nExamples:%n",
@@ -89,7 +91,7 @@ final class GuardCheckCommand implements Runnable {
       long done = 0;
       long unknown = 0;
       long skipped;
-      try (VerdictWriter writer = VerdictWriter.open(out);
+      try (VerdictWriter writer = VerdictWriter.open(out, guard.labelSets() != null);
           Progress progress = new Progress("Checking", rows.size());
           Batches batches = rows.batches(batchSize)) {
         while (batches.hasNext()) {
@@ -117,6 +119,9 @@ final class GuardCheckCommand implements Runnable {
               done == 0 ? 0 : 100.0 * unknown / done,
               skipped,
               out);
+      if (guard.promise() != null) {
+        spec.commandLine().getOut().println("Label sets: " + guard.promise());
+      }
       if (adapter != null) {
         told(adapter);
       }

@@ -121,6 +121,17 @@ final class GuardEvaluateCommand implements Runnable {
               + " (before calibration "
               + ReportPage.percent(id.predictions().before().ece())
               + ")");
+      GuardEvaluation.LabelSetFigures sets = id.predictions().labelSets();
+      if (sets != null) {
+        out.println(
+            "label sets hold the true label for "
+                + ReportPage.percent(sets.coverage().estimate())
+                + " (promised "
+                + ReportPage.percent(sets.promised())
+                + "), "
+                + ReportPage.number(sets.meanSize())
+                + " labels a set");
+      }
     }
     out.println(
         "known inputs accepted "

@@ -2,6 +2,7 @@ package org.outrigger.cli;
 
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.model.Model;
@@ -30,6 +31,8 @@ import picocli.CommandLine.Spec;
       "      --train-data train/ --accept 0.99 --out resnet.guard",
       "  outrigger guard fit --model resnet.pt --data val/ --adapter eata:beta=0 \\",
       "      --out resnet.guard",
+      "  outrigger guard fit --model resnet.pt --data val/ --calibrator auto \\",
+      "      --label-sets raps:alpha=0.05 --out resnet.guard",
       "",
       "'auto' compares detectors on generated unknown inputs, made from the validation data alone;"
           + " 'outrigger methods' lists all detectors."
@@ -86,6 +89,29 @@ final class GuardFitCommand implements Runnable {
       description = "Where the guard is saved.")
   private Path out;
 
+  @Option(
+      names = "--calibrator",
+      paramLabel = "NAME",
+      description =
+          "What makes the probabilities honest, such as temperature or vector-scaling:l2=0.01; auto"
+              + " chooses by cross-validation. Temperature scaling by default.")
+  private @Nullable String calibrator;
+
+  @Option(
+      names = "--label-sets",
+      paramLabel = "NAME",
+      description =
+          "Also name the labels that are possible, with a promised probability that the true one is"
+              + " among them: such as lac, aps or raps:alpha=0.05.")
+  private @Nullable String labelSets;
+
+  @Option(
+      names = "--target",
+      paramLabel = "PATH",
+      description =
+          "Unlabelled data of the kind the guard will see, for label sets that correct a shift.")
+  private @Nullable Path target;
+
   @Option(names = "--no-calibration", description = "Keep the model's own probabilities.")
   private boolean uncalibrated;
 
@@ -119,7 +145,21 @@ final class GuardFitCommand implements Runnable {
         builder.adapt(adapter);
       }
       if (uncalibrated) {
-        builder.calibrate(null);
+        if (calibrator != null) {
+          throw new OutriggerException("--calibrator and --no-calibration exclude each other.");
+        }
+        builder.uncalibrated();
+      }
+      if (calibrator != null) {
+        builder.calibrate(calibrator);
+      }
+      if (labelSets != null) {
+        builder.labelSets(labelSets);
+      }
+      if (target != null) {
+        builder.target(
+            reading.open(
+                target, validation.classNames(), null, "test", validation.featureColumns()));
       }
       if (train != null) {
         builder.fitDetectorsOn(

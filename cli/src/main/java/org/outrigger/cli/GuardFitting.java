@@ -105,6 +105,12 @@ final class GuardFitting {
     } else {
       to.println("not calibrated: the data has no labels (a table needs --label)");
     }
+    if (info.promise() != null) {
+      to.println("label sets                    " + info.promise());
+      to.println(
+          "labels a set                  "
+              + ReportPage.number(info.metrics().getOrDefault("labelSetSize", Double.NaN)));
+    }
     to.println(
         "known inputs accepted         "
             + ReportPage.percent(info.threshold().accepted())

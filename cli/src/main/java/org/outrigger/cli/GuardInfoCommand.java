@@ -55,6 +55,10 @@ final class GuardInfoCommand implements Runnable {
                   .collect(Collectors.joining(", ")));
       out.println(
           "calibrator   " + (info.calibrator() == null ? "none" : method(info.calibrator())));
+      if (info.labelSets() != null) {
+        out.println("label sets   " + method(info.labelSets()));
+        out.println("             " + guard.promise());
+      }
       Adapter adapter = guard.adapter();
       if (adapter != null) {
         out.println("adapter      " + info.adapter());

@@ -7,12 +7,16 @@ import java.util.List;
 import java.util.Set;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.calibrate.Calibrator;
+import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Preprocessing;
+import org.outrigger.core.method.Need;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.torch.Shapes;
@@ -38,6 +42,10 @@ import org.outrigger.detect.Detector;
  * }
  * }</pre>
  *
+ * <p>With {@link GuardBuilder#labelSets} each verdict also names the labels that are possible, with
+ * a promised probability that the true one is among them. The sets come from the model's own
+ * output.
+ *
  * <p>A guard may follow the stream: with {@link GuardBuilder#adapt} labels and probabilities come
  * from an adapter, which learns from every batch that is checked, while the detectors judge what
  * the model itself makes of the inputs, as they were fitted. The adapter stands on a safety net.
@@ -50,6 +58,7 @@ public final class Guard implements AutoCloseable {
   private final List<Detector> detectors;
   private final List<ScoreScale> scales;
   private final @Nullable Calibrator calibrator;
+  private final @Nullable ConformalPredictor labelSets;
   private final @Nullable Adapter adapter;
   private final @Nullable Preprocessing preprocessing;
   private final GuardInfo info;
@@ -61,6 +70,7 @@ public final class Guard implements AutoCloseable {
       List<Detector> detectors,
       List<ScoreScale> scales,
       @Nullable Calibrator calibrator,
+      @Nullable ConformalPredictor labelSets,
       @Nullable Adapter adapter,
       @Nullable Preprocessing preprocessing,
       GuardInfo info) {
@@ -69,6 +79,7 @@ public final class Guard implements AutoCloseable {
     this.detectors = List.copyOf(detectors);
     this.scales = List.copyOf(scales);
     this.calibrator = calibrator;
+    this.labelSets = labelSets;
     this.adapter = adapter;
     this.preprocessing = preprocessing;
     this.info = info;
@@ -129,9 +140,16 @@ public final class Guard implements AutoCloseable {
               judged.probability[i],
               judged.score[i],
               !(judged.score[i] <= info.threshold().value()),
-              info.detectors().get(judged.detector[i]).slug()));
+              info.detectors().get(judged.detector[i]).slug(),
+              labelSet(judged, i)));
     }
     return verdicts;
+  }
+
+  private @Nullable LabelSet labelSet(Judged judged, int row) {
+    return labelSets == null || judged.sets == null
+        ? null
+        : LabelSet.of(judged.sets[row], info.classNames(), labelSets.coverage());
   }
 
   /**
@@ -142,25 +160,30 @@ public final class Guard implements AutoCloseable {
    * @param probability calibrated, of the predicted class
    * @param score of each row, on the scale of the threshold
    * @param detector that gave the score
+   * @param sets whether each row's label set holds each class; null without label sets
    */
   @SuppressWarnings("ArrayRecordComponent")
   record Judged(
-      float[] logits, int[] predicted, double[] probability, double[] score, int[] detector) {}
+      float[] logits,
+      int[] predicted,
+      double[] probability,
+      double[] score,
+      int[] detector,
+      boolean @Nullable [][] sets) {}
 
   Judged judge(Tensor inputs, @Nullable List<String> ids) {
     Torch.start();
     try (PointerScope scope = new PointerScope()) {
       Output output = model.predict(inputs, maps);
-      float[] logits = Tensors.floats(adapted(inputs, output));
+      Tensor followed = adapted(inputs, output);
+      float[] logits = Tensors.floats(followed);
       int classes = Math.toIntExact(output.logits().size(1));
       int[] predicted = predict(logits, logits.length / classes, classes, inputs, ids);
-      double[] probability =
-          calibrator == null
-              ? confidences(logits, classes, predicted)
-              : calibrator.confidences(logits, classes, predicted);
+      double[] probability = confide(inputs, output, followed, logits, classes, predicted);
+      boolean[][] sets = labelSets == null ? null : sets(labelSets, inputs, output);
       double[][] raw = scores(model, detectors, inputs, output);
       if (detectors.size() == 1) {
-        return new Judged(logits, predicted, probability, raw[0], new int[predicted.length]);
+        return new Judged(logits, predicted, probability, raw[0], new int[predicted.length], sets);
       }
       double[] score = new double[predicted.length];
       int[] detector = new int[predicted.length];
@@ -173,8 +196,66 @@ public final class Guard implements AutoCloseable {
           }
         }
       }
-      return new Judged(logits, predicted, probability, score, detector);
+      return new Judged(logits, predicted, probability, score, detector, sets);
     }
+  }
+
+  /**
+   * The calibrated probability of each row's predicted class. Where the calibrator may change the
+   * order of classes, the most probable one becomes the prediction.
+   */
+  private double[] confide(
+      Tensor inputs, Output output, Tensor followed, float[] logits, int classes, int[] predicted) {
+    Calibrator chosen = calibrator;
+    if (chosen == null) {
+      return confidences(logits, classes, predicted);
+    }
+    boolean looksAtInputs = chosen.needs().contains(Need.INPUTS);
+    if (!looksAtInputs && chosen.keepsRanking()) {
+      return chosen.confidences(logits, classes, predicted);
+    }
+    double[] all =
+        Tensors.doubles(
+            looksAtInputs
+                ? chosen.probabilities(model, inputs, output)
+                : chosen.probabilities(followed));
+    double[] top = new double[predicted.length];
+    for (int i = 0; i < top.length; i++) {
+      if (!chosen.keepsRanking()) {
+        for (int c = 0; c < classes; c++) {
+          if (all[i * classes + c] > all[i * classes + predicted[i]]) {
+            predicted[i] = c;
+          }
+        }
+      }
+      top[i] = all[i * classes + predicted[i]];
+    }
+    return top;
+  }
+
+  /** Label sets come from the model's own output, about which the promise is. */
+  private boolean[][] sets(ConformalPredictor predictor, Tensor inputs, Output output) {
+    double[][] members =
+        Tensors.rows(
+            predictor.sets(
+                probabilities(model, calibrator, inputs, output),
+                predictor.needs().contains(Need.FEATURES) ? output.features() : null));
+    boolean[][] sets = new boolean[members.length][];
+    for (int i = 0; i < sets.length; i++) {
+      sets[i] = new boolean[members[i].length];
+      for (int c = 0; c < sets[i].length; c++) {
+        sets[i][c] = members[i][c] != 0;
+      }
+    }
+    return sets;
+  }
+
+  /** Calibrated probabilities of the model's own output, float64 [N, C]. */
+  static Tensor probabilities(
+      Model model, @Nullable Calibrator calibrator, Tensor inputs, Output output) {
+    return calibrator == null
+        ? torch.softmax(output.logits().to(ScalarType.Double), 1)
+        : calibrator.probabilities(model, inputs, output).to(ScalarType.Double);
   }
 
   /** The logits that count: the adapter's, or the model's where there are too few rows for it. */
@@ -273,6 +354,18 @@ public final class Guard implements AutoCloseable {
     return calibrator;
   }
 
+  /** What gives label sets, or null. */
+  public @Nullable ConformalPredictor labelSets() {
+    return labelSets;
+  }
+
+  /**
+   * What the label sets promise, and for which inputs, in one sentence; null without label sets.
+   */
+  public @Nullable String promise() {
+    return labelSets == null ? null : labelSets.promise();
+  }
+
   /** What follows the stream, on its safety net; null if the guard does not adapt. */
   public @Nullable Adapter adapter() {
     return adapter;
@@ -297,6 +390,9 @@ public final class Guard implements AutoCloseable {
     detectors.forEach(Detector::close);
     if (calibrator != null) {
       calibrator.close();
+    }
+    if (labelSets != null) {
+      labelSets.close();
     }
     if (adapter != null) {
       adapter.close();

@@ -10,16 +10,14 @@ import java.util.Map;
 import java.util.function.LongConsumer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Adapters;
 import org.outrigger.adapt.SafetyNet;
 import org.outrigger.calibrate.Calibrator;
+import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.calibrate.TemperatureScaling;
 import org.outrigger.core.OutriggerException;
-import org.outrigger.core.data.Batch;
-import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.Preprocessing;
@@ -28,9 +26,7 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.method.Need;
-import org.outrigger.core.metric.CalibrationMetrics;
 import org.outrigger.core.model.Model;
-import org.outrigger.core.model.Output;
 import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Tensors;
@@ -49,6 +45,8 @@ public final class GuardBuilder {
   private final List<Detector> detectors = new ArrayList<>();
   private @Nullable Calibrator calibrator = new TemperatureScaling();
   private boolean calibratorChosen;
+  private @Nullable ConformalPredictor labelSets;
+  private @Nullable Dataset target;
   private @Nullable Adapter adapter;
   private boolean safetyNet = true;
   private @Nullable Dataset training;
@@ -77,10 +75,44 @@ public final class GuardBuilder {
     return this;
   }
 
-  /** The calibrator; null for none. */
-  public GuardBuilder calibrate(@Nullable Calibrator chosen) {
+  /** The calibrator, which the guard then owns; temperature scaling by default. */
+  public GuardBuilder calibrate(Calibrator chosen) {
     calibrator = chosen;
     calibratorChosen = true;
+    return this;
+  }
+
+  /** Keeps the model's own probabilities. */
+  public GuardBuilder uncalibrated() {
+    calibrator = null;
+    return this;
+  }
+
+  /** A calibrator by name, such as {@code "isotonic"} or {@code "vector-scaling:l2=0.01"}. */
+  public GuardBuilder calibrate(String named) {
+    return calibrate(Methods.parseOne(Calibrator.class, named));
+  }
+
+  /**
+   * Lets the guard name the labels that are possible, with a promised probability that the true one
+   * is among them; it owns the predictor. It is fitted on the held-out rows.
+   */
+  public GuardBuilder labelSets(@Nullable ConformalPredictor chosen) {
+    labelSets = chosen;
+    return this;
+  }
+
+  /** As {@link #labelSets(ConformalPredictor)}, by name, such as {@code "raps:alpha=0.05"}. */
+  public GuardBuilder labelSets(String named) {
+    return labelSets(Methods.parseOne(ConformalPredictor.class, named));
+  }
+
+  /**
+   * Unlabelled data of the kind the guard will be used on, for label sets that correct for inputs
+   * that shift.
+   */
+  public GuardBuilder target(@Nullable Dataset data) {
+    target = data;
     return this;
   }
 
@@ -183,6 +215,7 @@ public final class GuardBuilder {
     if (adapter != null) {
       model.require(adapter, Adapter.class);
     }
+    checkProbabilities();
     List<String> maps = Guard.maps(model, detectors);
     Fingerprint fingerprint = new Fingerprint();
     RecordedOutputs.Options options =
@@ -200,10 +233,15 @@ public final class GuardBuilder {
           RecordedOutputs holdOut = all.subset(parts[1])) {
         Threshold.requireRows(known(holdOut), accept);
         fitDetectors(fit, validation, options);
-        Calibrator fitted = fitCalibrator(fit);
-        double[][] raw = holdOutScores(holdOut, validation, maps);
+        ProbabilityFit probabilities = new ProbabilityFit(model, validation, batchSize);
+        Calibrator fitted = fit.labels() == null ? null : calibrator;
+        probabilities.calibrate(fitted, fit);
+        if (labelSets != null) {
+          probabilities.promise(labelSets, fitted, holdOut, target, options);
+        }
+        double[][] raw = HoldOutScores.of(model, detectors, holdOut, validation, batchSize);
         List<ScoreScale> scales = Arrays.stream(raw).map(ScoreScale::new).toList();
-        Threshold threshold = Threshold.choose(combined(raw, scales), accept);
+        Threshold threshold = Threshold.choose(HoldOutScores.combined(raw, scales), accept);
         Adapter follower = startAdapter(fit, validation);
         GuardInfo info =
             new GuardInfo(
@@ -223,12 +261,35 @@ public final class GuardBuilder {
                 seed,
                 detectors.stream().map(GuardBuilder::part).toList(),
                 fitted == null ? null : part(fitted),
+                labelSets == null ? null : part(labelSets),
+                labelSets == null ? null : labelSets.promise(),
                 follower == null ? null : Adapters.describe(follower),
                 threshold,
-                metrics(holdOut, fitted),
+                probabilities.measure(fitted, labelSets, holdOut),
                 selection);
-        return new Guard(model, false, detectors, scales, fitted, follower, preprocessing, info);
+        return new Guard(
+            model, false, detectors, scales, fitted, labelSets, follower, preprocessing, info);
       }
+    }
+  }
+
+  /** Says before the model runs what calibration and label sets would lack. */
+  private void checkProbabilities() {
+    if (calibrator != null) {
+      model.require(calibrator, Calibrator.class);
+      if (adapter != null && calibrator.needs().contains(Need.INPUTS)) {
+        throw new OutriggerException(
+            calibrator.card().name()
+                + " runs the model on changed copies of the inputs, which an adapter would learn"
+                + " from: choose another calibrator, such as temperature, or no adapter.");
+      }
+    }
+    if (labelSets != null) {
+      model.require(labelSets, ConformalPredictor.class);
+    }
+    if (target != null && labelSets == null) {
+      throw new OutriggerException(
+          "Target data serves label sets that correct a shift: name such sets too.");
     }
   }
 
@@ -244,6 +305,13 @@ public final class GuardBuilder {
                   + " has none: use one folder a class, name a label column, or choose a detector"
                   + " that needs none.");
         }
+      }
+      if (labelSets != null) {
+        throw new OutriggerException(
+            labelSets.card().name()
+                + " needs class labels, but "
+                + validation.name()
+                + " has none: use labelled data, or no label sets.");
       }
       if (calibratorChosen && calibrator != null) {
         throw new OutriggerException(
@@ -347,133 +415,10 @@ public final class GuardBuilder {
     return null;
   }
 
-  private @Nullable Calibrator fitCalibrator(RecordedOutputs fit) {
-    Calibrator chosen = calibrator;
-    if (chosen == null || fit.labels() == null) {
-      return null;
-    }
-    try (PointerScope scope = new PointerScope()) {
-      Tensor known = knownRows(fit);
-      chosen.fit(
-          fit.output().logits().index_select(0, known),
-          fit.requireLabels("The calibrator").index_select(0, known));
-    }
-    return chosen;
-  }
-
   private static long known(RecordedOutputs outputs) {
     try (PointerScope scope = new PointerScope()) {
-      return outputs.labels() == null ? outputs.size() : knownRows(outputs).numel();
+      return outputs.labels() == null ? outputs.size() : ProbabilityFit.known(outputs).numel();
     }
-  }
-
-  private static Tensor knownRows(RecordedOutputs outputs) {
-    return torch
-        .nonzero(outputs.requireLabels("The calibrator").ge(new org.bytedeco.pytorch.Scalar(0)))
-        .squeeze(1);
-  }
-
-  /** Scores of the held-out known rows; detectors that need the inputs get a second walk. */
-  private double[][] holdOutScores(RecordedOutputs holdOut, Dataset validation, List<String> maps) {
-    boolean inputs = detectors.stream().anyMatch(d -> d.needs().contains(Need.INPUT_GRADIENTS));
-    double[][] raw = new double[detectors.size()][Math.toIntExact(holdOut.size())];
-    if (inputs) {
-      walkAgain(holdOut.rows(), validation, maps, raw);
-    } else {
-      int[] done = {0};
-      holdOut.forEach(
-          part -> {
-            for (int d = 0; d < raw.length; d++) {
-              double[] scores = Tensors.doubles(detectors.get(d).score(part.output()));
-              System.arraycopy(scores, 0, raw[d], done[0], scores.length);
-            }
-            done[0] += (int) part.output().size();
-          });
-    }
-    return keepKnown(holdOut, raw);
-  }
-
-  private static double[][] keepKnown(RecordedOutputs holdOut, double[][] raw) {
-    Tensor labels = holdOut.labels();
-    if (labels == null) {
-      return raw;
-    }
-    long[] y = Tensors.longs(labels);
-    double[][] kept = new double[raw.length][];
-    for (int d = 0; d < raw.length; d++) {
-      double[] scores = raw[d];
-      kept[d] =
-          java.util.stream.IntStream.range(0, scores.length)
-              .filter(i -> y[i] >= 0)
-              .mapToDouble(i -> scores[i])
-              .toArray();
-    }
-    return kept;
-  }
-
-  private void walkAgain(long[] rows, Dataset validation, List<String> maps, double[][] raw) {
-    long first = 0;
-    int next = 0;
-    try (Batches batches = validation.batches(batchSize)) {
-      while (batches.hasNext() && next < rows.length) {
-        try (PointerScope scope = new PointerScope();
-            Batch batch = batches.next()) {
-          int from = next;
-          while (next < rows.length && rows[next] < first + batch.size()) {
-            next++;
-          }
-          if (next > from) {
-            long start = first;
-            long[] index = Arrays.stream(rows, from, next).map(row -> row - start).toArray();
-            Tensor inputs = batch.inputs().index_select(0, Tensors.of(index, index.length));
-            Output output = model.predict(inputs, maps);
-            double[][] scores = Guard.scores(model, detectors, inputs, output);
-            for (int d = 0; d < raw.length; d++) {
-              System.arraycopy(scores[d], 0, raw[d], from, index.length);
-            }
-          }
-          first += batch.size();
-        }
-      }
-    }
-  }
-
-  private static double[] combined(double[][] raw, List<ScoreScale> scales) {
-    if (raw.length == 1) {
-      return raw[0];
-    }
-    double[] largest = new double[raw[0].length];
-    for (int i = 0; i < largest.length; i++) {
-      double most = 0;
-      for (int d = 0; d < raw.length; d++) {
-        most = Math.max(most, scales.get(d).of(raw[d][i]));
-      }
-      largest[i] = most;
-    }
-    return largest;
-  }
-
-  private static Map<String, Double> metrics(
-      RecordedOutputs holdOut, @Nullable Calibrator calibrator) {
-    Map<String, Double> metrics = new LinkedHashMap<>();
-    if (holdOut.labels() == null) {
-      return metrics;
-    }
-    try (PointerScope scope = new PointerScope()) {
-      Tensor known = knownRows(holdOut);
-      Tensor logits = holdOut.output().logits().index_select(0, known).to(torch.ScalarType.Double);
-      Tensor labels = holdOut.requireLabels("The calibrator").index_select(0, known);
-      CalibrationMetrics before = CalibrationMetrics.of(torch.softmax(logits, 1), labels);
-      metrics.put("accuracy", before.accuracy());
-      metrics.put("eceBefore", before.ece());
-      metrics.put("nllBefore", before.nll());
-      if (calibrator != null) {
-        CalibrationMetrics after = CalibrationMetrics.of(calibrator.probabilities(logits), labels);
-        metrics.put("eceAfter", after.ece());
-        metrics.put("nllAfter", after.nll());
-      }
-    }
-    return metrics;
   }
 
   private static GuardInfo.Part part(Method method) {

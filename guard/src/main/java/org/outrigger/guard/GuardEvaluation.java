@@ -9,6 +9,7 @@ import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
+import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
@@ -68,13 +69,36 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
    * @param after confidence with calibration
    * @param risk error against coverage, by calibrated confidence
    * @param confusion counts by class
+   * @param labelSets how the label sets kept their promise; null without label sets
    */
   public record Predictions(
       Interval accuracy,
       EceAccumulator before,
       EceAccumulator after,
       RiskCoverage risk,
-      ConfusionMatrix confusion) {}
+      ConfusionMatrix confusion,
+      @Nullable LabelSetFigures labelSets) {}
+
+  /**
+   * Label sets on labelled known inputs.
+   *
+   * @param promise in words
+   * @param promised the probability that a set holds the true label
+   * @param coverage the share that does, with its interval
+   * @param meanSize labels a set
+   * @param empty the share of empty sets
+   * @param certain the share of sets of one label
+   * @param sizes how many sets have 0, 1, .. C labels
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record LabelSetFigures(
+      String promise,
+      double promised,
+      Interval coverage,
+      double meanSize,
+      double empty,
+      double certain,
+      long[] sizes) {}
 
   /**
    * One kind of unknown inputs.
@@ -165,6 +189,9 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
     private final int[] right;
     private final ConfusionMatrix confusion;
     private final int labelled;
+    private final @Nullable ConformalPredictor labelSets;
+    private final long[] sizes;
+    private long covered;
 
     Walk(Guard guard, Dataset data, int batchSize, long done, LongConsumer progress) {
       DoubleStream.Builder all = DoubleStream.builder();
@@ -174,6 +201,8 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
       long rows = 0;
       int classes = guard.info().classNames().size();
       confusion = new ConfusionMatrix(classes);
+      labelSets = guard.labelSets();
+      sizes = new long[classes + 1];
       try (Batches batches = data.batches(batchSize)) {
         while (batches.hasNext()) {
           try (PointerScope scope = new PointerScope();
@@ -192,6 +221,9 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
                 after.add(judged.probability()[i]);
                 correct.add(predicted == labels[i] ? 1 : 0);
                 confusion.add(new int[] {predicted}, new int[] {labels[i]});
+                if (judged.sets() != null) {
+                  count(judged.sets()[i], labels[i]);
+                }
               }
               extremes.offer(batch.inputs(), i, score, guard.info().classNames().get(predicted));
             }
@@ -212,6 +244,33 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
       labelled = right.length;
     }
 
+    private void count(boolean[] set, int label) {
+      int size = 0;
+      for (boolean member : set) {
+        size += member ? 1 : 0;
+      }
+      sizes[size]++;
+      covered += set[label] ? 1 : 0;
+    }
+
+    private @Nullable LabelSetFigures labelSetFigures() {
+      if (labelSets == null) {
+        return null;
+      }
+      double sum = 0;
+      for (int size = 0; size < sizes.length; size++) {
+        sum += size * (double) sizes[size];
+      }
+      return new LabelSetFigures(
+          labelSets.promise(),
+          labelSets.coverage(),
+          Rate.wilson(covered, labelled, 0.95),
+          sum / labelled,
+          sizes[0] / (double) labelled,
+          sizes[1] / (double) labelled,
+          sizes);
+    }
+
     @Nullable Predictions predictions() {
       if (labelled == 0) {
         return null;
@@ -229,7 +288,8 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
           new EceAccumulator().add(before),
           new EceAccumulator().add(after),
           RiskCoverage.of(after),
-          confusion);
+          confusion,
+          labelSetFigures());
     }
   }
 
@@ -248,6 +308,9 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
       id.put("aurc", known.predictions().risk().aurc());
       id.put("reliabilityBefore", known.predictions().before().diagram());
       id.put("reliabilityAfter", known.predictions().after().diagram());
+      if (known.predictions().labelSets() != null) {
+        id.put("labelSets", known.predictions().labelSets());
+      }
       id.put("classes", classes(known.predictions().confusion(), guard.classNames()));
     }
     json.put("known", id);

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Adapters;
 import org.outrigger.calibrate.Calibrator;
+import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Preprocessing;
 import org.outrigger.core.io.Bundle;
@@ -32,6 +33,7 @@ import tools.jackson.core.JacksonException;
 final class GuardFiles {
   private static final String KIND = "guard";
   private static final int LAYOUT = 1;
+  private static final String LABEL_SETS = "label-sets.safetensors";
   private static final String ADAPTER = "adapter.safetensors";
 
   private GuardFiles() {}
@@ -62,6 +64,11 @@ final class GuardFiles {
       parts.add(
           new Bundle.PartWriter(
               "calibrator.safetensors", file -> StateFiles.write(file, calibrator.state())));
+    }
+    ConformalPredictor labelSets = guard.labelSets();
+    if (labelSets != null) {
+      parts.add(
+          new Bundle.PartWriter(LABEL_SETS, file -> StateFiles.write(file, labelSets.state())));
     }
     Adapter adapter = guard.adapter();
     if (adapter != null) {
@@ -131,6 +138,14 @@ final class GuardFiles {
         made.add(calibrator);
         restore(calibrator, bundle.part("calibrator.safetensors"));
       }
+      ConformalPredictor labelSets = null;
+      if (info.labelSets() != null) {
+        labelSets =
+            Methods.create(
+                ConformalPredictor.class, info.labelSets().slug(), info.labelSets().settings());
+        made.add(labelSets);
+        restore(labelSets, bundle.part(LABEL_SETS));
+      }
       Adapter adapter = null;
       if (info.adapter() != null) {
         adapter = Adapters.load(bundle.part(ADAPTER), model);
@@ -142,6 +157,7 @@ final class GuardFiles {
           detectors,
           readScores(bundle, detectors.size()),
           calibrator,
+          labelSets,
           adapter,
           bundle.info().get("preprocessing") == null
               ? null

@@ -25,10 +25,12 @@ import org.jspecify.annotations.Nullable;
  * @param seed of the split
  * @param detectors each detector's slug and hyper-parameters
  * @param calibrator the calibrator's slug and hyper-parameters; null if there is none
+ * @param labelSets the slug and hyper-parameters of what gives label sets; null if nothing does
+ * @param promise what the label sets promise, in one sentence; null without label sets
  * @param adapter the stack of adapters, as {@code Adapters.parse} reads it; null if there is none
  * @param threshold the acceptance threshold
  * @param metrics measured on the hold-out: accuracy, expected calibration error and negative
- *     log-likelihood before and after calibration
+ *     log-likelihood before and after calibration, and the mean size of the label sets
  * @param selection why the detector was chosen, if it was chosen automatically
  */
 public record GuardInfo(
@@ -48,6 +50,8 @@ public record GuardInfo(
     long seed,
     List<Part> detectors,
     @Nullable Part calibrator,
+    @Nullable Part labelSets,
+    @Nullable String promise,
     @Nullable String adapter,
     Threshold threshold,
     Map<String, Double> metrics,
@@ -84,6 +88,8 @@ public record GuardInfo(
         seed,
         detectors,
         calibrator,
+        labelSets,
+        promise,
         adapter,
         threshold,
         metrics,

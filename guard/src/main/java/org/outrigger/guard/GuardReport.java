@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.core.metric.ConfusionMatrix;
 import org.outrigger.core.metric.EceAccumulator;
 import org.outrigger.core.metric.Interval;
@@ -162,6 +163,7 @@ public final class GuardReport {
         reliability("Before calibration", predictions.before()),
         reliability("After calibration", predictions.after()),
         risk(predictions));
+    labelSets(page, predictions.labelSets());
     page.section("Class by class", "Recall: how many inputs of the class were recognised.");
     ConfusionMatrix confusion = predictions.confusion();
     List<List<String>> rows = new ArrayList<>();
@@ -185,6 +187,39 @@ public final class GuardReport {
         names.size() <= 20 ? "" : "The 20 classes with the lowest recall of " + names.size() + ".",
         List.of("class", "recall", "precision", "F1"),
         rows);
+  }
+
+  private static void labelSets(ReportPage page, GuardEvaluation.@Nullable LabelSetFigures sets) {
+    if (sets == null) {
+      return;
+    }
+    page.section("Which labels are possible?", sets.promise());
+    page.figures(
+        List.of(
+            new ReportPage.Figure(
+                "Sets that hold the true label",
+                percent(sets.coverage().estimate()),
+                "promised " + percent(sets.promised()) + "; " + interval(sets.coverage(), true)),
+            new ReportPage.Figure(
+                "Labels a set",
+                number(sets.meanSize()),
+                percent(sets.empty()) + " of the sets are empty"),
+            new ReportPage.Figure("Sets of one label", percent(sets.certain()), "")));
+    Map<String, Double> sizes = new LinkedHashMap<>();
+    long total = java.util.Arrays.stream(sets.sizes()).sum();
+    int last = sets.sizes().length - 1;
+    while (last > 1 && sets.sizes()[last] == 0) {
+      last--;
+    }
+    for (int size = 0; size <= Math.min(last, 20); size++) {
+      sizes.put(Integer.toString(size), sets.sizes()[size] / (double) total);
+    }
+    page.charts(
+        Chart.bars(
+            "Sizes of the sets",
+            "Large sets are inputs that the model cannot decide; empty ones fit no class.",
+            "share of inputs",
+            sizes));
   }
 
   private static double sortable(double value) {
@@ -377,6 +412,9 @@ public final class GuardReport {
     guard.detectors().forEach(part -> names.add(name(part)));
     if (guard.calibrator() != null) {
       names.add(name(guard.calibrator()));
+    }
+    if (guard.labelSets() != null) {
+      names.add(name(guard.labelSets()));
     }
     return String.join(", ", names);
   }

@@ -196,6 +196,15 @@ public final class Methods {
     return made;
   }
 
+  /** Reads one method with optional hyper-parameters, as {@link #parse} does several. */
+  public static <M extends Method> M parseOne(Class<M> kind, String text) {
+    if (text.contains(",")) {
+      throw new OutriggerException(
+          "'" + text.strip() + "' names several methods where one is wanted: write one.");
+    }
+    return parse(kind, text).get(0);
+  }
+
   /**
    * The slug of the method that is meant: {@code LogitNorm} and {@code logit_norm} are {@code
    * logit-norm}. A name of no method is given back in lower case.

@@ -1,0 +1,183 @@
+package org.outrigger.guard;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.calibrate.Calibrator;
+import org.outrigger.calibrate.ConformalPredictor;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Batches;
+import org.outrigger.core.data.Dataset;
+import org.outrigger.core.data.IndexedDataset;
+import org.outrigger.core.method.Method;
+import org.outrigger.core.method.Need;
+import org.outrigger.core.metric.CalibrationMetrics;
+import org.outrigger.core.model.Model;
+import org.outrigger.core.model.Output;
+import org.outrigger.core.model.RecordedOutputs;
+import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Tensors;
+
+/**
+ * Fits what a guard says about probabilities: the calibrator on one half of the rows, the label
+ * sets on the other, which neither the model nor the calibrator has seen.
+ */
+final class ProbabilityFit {
+  private final Model model;
+  private final Dataset validation;
+  private final int batchSize;
+
+  ProbabilityFit(Model model, Dataset validation, int batchSize) {
+    this.model = model;
+    this.validation = validation;
+    this.batchSize = batchSize;
+  }
+
+  /** Fits the calibrator; does nothing without one or without labels. */
+  void calibrate(@Nullable Calibrator calibrator, RecordedOutputs fit) {
+    if (calibrator == null || fit.labels() == null) {
+      return;
+    }
+    try (PointerScope scope = new PointerScope()) {
+      Tensor known = known(fit);
+      Tensor logits = fit.output().logits().index_select(0, known);
+      Tensor labels = labels(fit).index_select(0, known);
+      if (calibrator.needs().contains(Need.INPUTS)) {
+        calibrator.fit(model, rows(calibrator, fit), logits, labels);
+      } else {
+        calibrator.fit(logits, labels);
+      }
+    }
+  }
+
+  /**
+   * Fits the label sets.
+   *
+   * @param target unlabelled data that the guard will be used on, for sets that correct a shift
+   */
+  void promise(
+      ConformalPredictor predictor,
+      @Nullable Calibrator calibrator,
+      RecordedOutputs holdOut,
+      @Nullable Dataset target,
+      RecordedOutputs.Options options) {
+    if (target != null) {
+      try (RecordedOutputs there = RecordedOutputs.record(model, target, options)) {
+        predictor.target(there.output().features());
+      }
+    }
+    try (PointerScope scope = new PointerScope()) {
+      Tensor known = known(holdOut);
+      Output output = holdOut.output();
+      predictor.fit(
+          probabilities(calibrator, holdOut),
+          labels(holdOut).index_select(0, known),
+          predictor.needs().contains(Need.FEATURES)
+              ? output.features().index_select(0, known)
+              : null);
+    }
+  }
+
+  /** Accuracy and calibration before and after, and the mean size of the label sets. */
+  Map<String, Double> measure(
+      @Nullable Calibrator calibrator,
+      @Nullable ConformalPredictor predictor,
+      RecordedOutputs holdOut) {
+    Map<String, Double> metrics = new LinkedHashMap<>();
+    if (holdOut.labels() == null) {
+      return metrics;
+    }
+    try (PointerScope scope = new PointerScope()) {
+      Tensor known = known(holdOut);
+      Output output = holdOut.output();
+      Tensor labels = labels(holdOut).index_select(0, known);
+      CalibrationMetrics before =
+          CalibrationMetrics.of(
+              torch.softmax(output.logits().index_select(0, known).to(torch.ScalarType.Double), 1),
+              labels);
+      metrics.put("accuracy", before.accuracy());
+      metrics.put("eceBefore", before.ece());
+      metrics.put("nllBefore", before.nll());
+      Tensor probabilities = probabilities(calibrator, holdOut);
+      if (calibrator != null) {
+        CalibrationMetrics after = CalibrationMetrics.of(probabilities, labels);
+        if (!calibrator.keepsRanking()) {
+          metrics.put("accuracy", after.accuracy());
+        }
+        metrics.put("eceAfter", after.ece());
+        metrics.put("nllAfter", after.nll());
+      }
+      if (predictor != null) {
+        Tensor sets =
+            predictor.sets(
+                probabilities,
+                predictor.needs().contains(Need.FEATURES)
+                    ? output.features().index_select(0, known)
+                    : null);
+        metrics.put("labelSetSize", sets.to(torch.ScalarType.Double).sum(1).mean().item_double());
+      }
+    }
+    return metrics;
+  }
+
+  /** Calibrated probabilities of the labelled rows, float64. */
+  private Tensor probabilities(@Nullable Calibrator calibrator, RecordedOutputs outputs) {
+    if (calibrator != null && calibrator.needs().contains(Need.INPUTS)) {
+      return walk(calibrator, outputs);
+    }
+    Output known = new Output(outputs.output().logits().index_select(0, known(outputs)), null);
+    return Guard.probabilities(model, calibrator, known.logits(), known);
+  }
+
+  /** Runs the model again, for a calibrator that looks at the inputs. */
+  private Tensor walk(Calibrator calibrator, RecordedOutputs outputs) {
+    List<Tensor> parts = new ArrayList<>();
+    try (Batches batches = rows(calibrator, outputs).batches(batchSize)) {
+      while (batches.hasNext()) {
+        try (Batch batch = batches.next()) {
+          parts.add(
+              Scopes.tensor(
+                  () ->
+                      Guard.probabilities(
+                          model, calibrator, batch.inputs(), model.predict(batch.inputs()))));
+        }
+      }
+    }
+    return torch.cat(new TensorVector(parts.toArray(new Tensor[0])));
+  }
+
+  /** The labelled rows of recorded outputs, in the same order. */
+  private Dataset rows(Method method, RecordedOutputs outputs) {
+    if (!(validation instanceof IndexedDataset indexed) || !outputs.skipped().isEmpty()) {
+      throw new OutriggerException(
+          method.card().name()
+              + " runs the model on changed copies of the inputs, but "
+              + validation.name()
+              + " can be read only once or has rows that could not be read: give data in files or"
+              + " in memory, all of it readable, or use another calibrator.");
+    }
+    long[] rows = outputs.rows();
+    return indexed.subset(
+        Arrays.stream(Tensors.ints(known(outputs)))
+            .map(position -> Math.toIntExact(rows[position]))
+            .toArray());
+  }
+
+  /** Positions of the labelled rows, int64 [K]. */
+  static Tensor known(RecordedOutputs outputs) {
+    return torch.nonzero(labels(outputs).ge(new Scalar(0))).squeeze(1);
+  }
+
+  private static Tensor labels(RecordedOutputs outputs) {
+    return outputs.requireLabels("The calibrator");
+  }
+}

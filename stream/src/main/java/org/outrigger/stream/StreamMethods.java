@@ -1,0 +1,13 @@
+package org.outrigger.stream;
+
+import java.util.List;
+import org.outrigger.core.method.Method;
+import org.outrigger.core.method.MethodProvider;
+
+/** The methods of this room. */
+public final class StreamMethods implements MethodProvider {
+  @Override
+  public List<Class<? extends Method>> methods() {
+    return List.of();
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * What changes over time? Detectors tell in one pass that a stream is no longer what it was, tests
+ * compare two samples, memories learn from recent errors, liquid networks follow irregular time.
+ */
+@NullMarked
+package org.outrigger.stream;
+
+import org.jspecify.annotations.NullMarked;
