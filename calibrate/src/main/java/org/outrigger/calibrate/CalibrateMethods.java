@@ -1,6 +1,7 @@
 package org.outrigger.calibrate;
 
 import java.util.List;
+import org.outrigger.calibrate.nngp.ScaleMixtureClassification;
 import org.outrigger.calibrate.nngp.ScaleMixtureRegression;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
@@ -9,6 +10,6 @@ import org.outrigger.core.method.MethodProvider;
 public final class CalibrateMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(TemperatureScaling.class, ScaleMixtureRegression.class);
+    return List.of(TemperatureScaling.class, ScaleMixtureRegression.class, ScaleMixtureClassification.class);
   }
 }

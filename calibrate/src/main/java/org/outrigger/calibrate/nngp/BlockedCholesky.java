@@ -50,7 +50,8 @@ final class BlockedCholesky {
         break;
       }
       double jitter = relative * mean;
-      if (decompose(tried, jitter)) {
+      // Decompositions run over values that are not numbers, which end on the diagonal.
+      if (decompose(tried, jitter) && Double.isFinite(logDeterminant(tried))) {
         return new Factor(tried, jitter);
       }
       tried.close();

@@ -38,11 +38,11 @@ public record HyperParameters(
 
   public static final double HIGHEST_ALPHA = Math.exp(3);
 
-  /** Fitted deviations and noise do not fall below this. */
-  private static final double SMALLEST = 1e-8;
+  /** Fitted noise does not fall below this. */
+  private static final double LEAST_NOISE = 1e-8;
 
   /** Where a hyper-parameter that starts at zero starts, as it could not leave it. */
-  private static final double START = 1e-4;
+  private static final double START = 1e-8;
 
   public HyperParameters {
     HyperParameter.positive("wStd", wStd);
@@ -122,12 +122,16 @@ public record HyperParameters(
                 double raised = Math.exp(inside - LOWEST_ALPHA);
                 return Math.log(raised - 1) - Math.log1p(-raised * Math.exp(-width()));
               }
-              return inverseSoftplus(Math.max(value, START) - SMALLEST);
+              return inverseSoftplus(Math.max(value - least(name), START));
             })
         .toArray();
   }
 
-  private static double inverseSoftplus(double value) {
+  private static double least(String name) {
+    return name.equals("eps") ? LEAST_NOISE : 0;
+  }
+
+  static double inverseSoftplus(double value) {
     return value > 30 ? value : Math.log(Math.expm1(value));
   }
 
@@ -145,7 +149,7 @@ public record HyperParameters(
           Tensor up = softplus(unbounded);
           return name.equals("alpha")
               ? up.sub(softplus(unbounded.sub(new Scalar(width())))).add(new Scalar(LOWEST_ALPHA))
-              : up.add(new Scalar(SMALLEST));
+              : up.add(new Scalar(least(name)));
         });
   }
 

@@ -104,7 +104,7 @@ final class SavedRegression {
     return value;
   }
 
-  private static HyperParameters hyperParameters(Map<String, Object> saved) {
+  static HyperParameters hyperParameters(Map<String, Object> saved) {
     Map<String, Double> values = new LinkedHashMap<>();
     for (String name : ScaleMixtureRegression.Settings.defaults().hyperParameters().values().keySet()) {
       if (!(saved.get(name) instanceof Number number)) {
