@@ -127,13 +127,13 @@ class NngpKernelTest {
     NngpKernel kernel = new NngpKernel(Network.RESNET, Activation.RELU, 2);
     NngpKernel.Scales scales = NngpKernel.Scales.of(1.1, 0.3, 0.9);
     // More rows than one block of the matrix has.
-    Tensor x = rng.normal(ScalarType.Double, 1500, 3);
+    Tensor x = rng.normal(ScalarType.Double, 1200, 3);
     Tensor whole = kernel.gram(x, scales);
     whole.diagonal().add_(new Scalar(0.25));
     assertThat(distance(KernelBlocks.lower(kernel, x, scales, 0.25), whole.tril())).isLessThan(1e-12);
     assertThat(distance(KernelBlocks.between(kernel, x, x, scales).tril(-1), whole.tril(-1)))
         .isLessThan(1e-12);
-    Tensor v = rng.normal(ScalarType.Double, 1500, 2);
+    Tensor v = rng.normal(ScalarType.Double, 1200, 2);
     assertThat(distance(KernelBlocks.product(kernel, x, scales, 0.25, v), whole.mm(v)))
         .isLessThan(1e-8);
   }

@@ -66,9 +66,9 @@ class ScaleMixtureClassificationTest {
   @CsvSource({"STUDENT_T,MLP", "GAUSSIAN,RESNET"})
   void itLearnsClassesAndASavedOneSaysTheSame(
       String process, String network, @TempDir Path folder) {
-    try (TensorDataset data = Points.blobs(160, 3, 2, 1.0, 3);
-        ScaleMixtureClassification model = make("process", process, "network", network);
-        ScaleMixtureClassification same = make("process", process, "network", network);
+    try (TensorDataset data = Points.blobs(160, 3, 4, 1.0, 3);
+        ScaleMixtureClassification model = make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
+        ScaleMixtureClassification same = make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
         ScaleMixtureClassification again = make()) {
       Tensor x = data.inputs().narrow(0, 0, 120);
       Tensor labels = Tensors.labels(data.labels());

@@ -54,8 +54,7 @@ class ScaleMixtureRegressionTest {
   /** In units of its own, away from zero. */
   private static Tensor function(Tensor x) {
     return x.select(1, 0)
-        .mul(new Scalar(1.5))
-        .sin()
+        .abs()
         .add(x.select(1, 1))
         .mul(new Scalar(20.0))
         .add(new Scalar(100.0));
@@ -74,15 +73,15 @@ class ScaleMixtureRegressionTest {
   void aFitBeatsWhatItStartedFromAndKnowsHowSureItIs(String process, String optimiser) {
     try (ScaleMixtureRegression start = make("process", process, "fit", false);
         ScaleMixtureRegression model =
-            make("process", process, "optimiser", optimiser, "steps", 60, "checkEvery", 10)) {
+            make("process", process, "optimiser", optimiser, "steps", 30, "checkEvery", 10)) {
       start.fit(x, y);
       model.fit(x, y);
       Tensor truth = function(test);
       Prediction fitted = model.predict(test);
-      assertThat(fitted.rmse(truth)).isLessThan(8);
+      assertThat(fitted.rmse(truth)).isLessThan(10);
       Tensor noisy = truth.add(rng.normal(ScalarType.Double, 25).mul(new Scalar(3.0)));
       if (optimiser.equals("LBFGS")) {
-        assertThat(model.logMarginal()).isGreaterThan(-1.4);
+        assertThat(model.logMarginal()).isGreaterThan(-1.2);
         assertThat(fitted.nll(noisy)).isLessThan(start.predict(test).nll(noisy));
       }
       assertThat(fitted.coverage(noisy, 0.9)).isBetween(0.6, 1.0);
@@ -233,13 +232,13 @@ class ScaleMixtureRegressionTest {
     try (ScaleMixtureRegression model = make("memoryMegabytes", 1, "fitRows", 100);
         ScaleMixtureRegression other =
             make("memoryMegabytes", 1, "fitRows", 100, "solver", "CG", "landmarks", 50)) {
-      Tensor many = rng.normal(ScalarType.Double, 600, 3);
+      Tensor many = rng.normal(ScalarType.Double, 400, 3);
       refused(
           () -> model.fit(many, function(many)),
-          "600 training rows take 3 MB in matrices, but memoryMegabytes is 1: raise it, set"
+          "400 training rows take 1 MB in matrices, but memoryMegabytes is 1: raise it, set"
               + " solver=CG");
       other.fit(many, function(many));
-      assertThat(other.predict(test).rmse(function(test))).isLessThan(5);
+      assertThat(other.predict(test).rmse(function(test))).isLessThan(8);
     }
   }
 
