@@ -9,6 +9,8 @@ import org.outrigger.calibrate.conformal.Lac;
 import org.outrigger.calibrate.conformal.Raps;
 import org.outrigger.calibrate.conformal.RiskControlled;
 import org.outrigger.calibrate.conformal.SelectiveRisk;
+import org.outrigger.calibrate.nngp.ScaleMixtureClassification;
+import org.outrigger.calibrate.nngp.ScaleMixtureRegression;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
 
@@ -33,6 +35,8 @@ public final class CalibrateMethods implements MethodProvider {
         PlattScaling.class,
         Raps.class,
         RiskControlled.class,
+        ScaleMixtureClassification.class,
+        ScaleMixtureRegression.class,
         SelectiveRisk.class,
         TemperatureScaling.class,
         VectorScaling.class);

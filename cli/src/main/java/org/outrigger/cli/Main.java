@@ -29,6 +29,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       AdaptCommand.class,
       RankCommand.class,
       EdgeCommand.class,
+      GpCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

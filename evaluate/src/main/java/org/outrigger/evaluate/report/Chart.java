@@ -187,6 +187,45 @@ public record Chart(String title, String note, Map<String, Object> option) {
     return new Chart(title, note, option);
   }
 
+  /**
+   * A point for each pair, with the line on which both are equal.
+   *
+   * @param points their name for the legend, and where they are
+   * @param low where the line begins
+   * @param high where it ends
+   */
+  public static Chart scatter(
+      String title,
+      String note,
+      String xName,
+      String yName,
+      Line points,
+      double low,
+      double high) {
+    Map<String, Object> option = axes(xName, yName);
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("scale", true);
+    option.put("yAxis", up);
+    Map<String, Object> equal = copy(diagonal("equal"));
+    equal.put("data", List.of(List.of(round(low), round(low)), List.of(round(high), round(high))));
+    option.put(
+        "series",
+        List.of(
+            Map.of(
+                "type",
+                "scatter",
+                "name",
+                points.name(),
+                "symbolSize",
+                5,
+                "data",
+                points(points.x(), points.y())),
+            equal));
+    option.put("tooltip", Map.of("trigger", "item"));
+    option.put("legend", Map.of("show", true));
+    return new Chart(title, note, option);
+  }
+
   /** Horizontal bars, one a name; the first name is drawn at the top. */
   public static Chart bars(String title, String note, String xName, Map<String, Double> values) {
     List<String> names = new ArrayList<>(values.keySet());
