@@ -43,8 +43,7 @@ class RankCommandTest {
 
   private Shell.Result run(Object... more) {
     List<Object> words =
-        new ArrayList<>(
-            List.of("rank", "--models", models, "--data", "mnist", "--limit", 120));
+        new ArrayList<>(List.of("rank", "--models", models, "--data", "mnist", "--limit", 120));
     words.addAll(Arrays.asList(more));
     return Shell.run(words.toArray());
   }

@@ -113,7 +113,8 @@ public final class ScoresOfShuffledPretraining implements Claim {
                   Recipe recipe = new Recipe(passes, 0, labels, from);
                   try (NeuralModel model = extractors.pretrain(recipe)) {
                     String suffix = labels == Labels.CLEAN ? " clean" : " shuffled";
-                    figures.merge(TUNED + suffix, extractors.fineTuned(model, recipe, scale), Double::sum);
+                    figures.merge(
+                        TUNED + suffix, extractors.fineTuned(model, recipe, scale), Double::sum);
                     extractors
                         .score(model, scores)
                         .forEach((name, value) -> figures.merge(name + suffix, value, Double::sum));
