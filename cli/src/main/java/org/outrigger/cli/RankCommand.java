@@ -2,7 +2,6 @@ package org.outrigger.cli;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -124,7 +123,8 @@ final class RankCommand implements Runnable {
       names = "--seed",
       paramLabel = "N",
       defaultValue = "0",
-      description = "Seed of the sample that is taken of very many rows; ${DEFAULT-VALUE} by default.")
+      description =
+          "Seed of the sample that is taken of very many rows; ${DEFAULT-VALUE} by default.")
   private long seed;
 
   @Option(names = "--json", description = "Print JSON.")

@@ -118,8 +118,7 @@ final class RankFiles {
 
   private static String candidate(String written, Map<String, Path> candidates) {
     return candidates.entrySet().stream()
-        .filter(
-            each -> each.getKey().equals(written) || fileName(each.getValue()).equals(written))
+        .filter(each -> each.getKey().equals(written) || fileName(each.getValue()).equals(written))
         .map(Map.Entry::getKey)
         .findFirst()
         .orElse(written);

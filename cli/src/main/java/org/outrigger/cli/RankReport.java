@@ -97,8 +97,7 @@ final class RankReport {
         : words;
   }
 
-  private static void judged(
-      ReportPage page, Map<String, Double> known, List<Judgement> judged) {
+  private static void judged(ReportPage page, Map<String, Double> known, List<Judgement> judged) {
     page.section(
         "Which score to trust",
         "How well each score orders the "

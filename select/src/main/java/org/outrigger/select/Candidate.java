@@ -23,8 +23,7 @@ import org.outrigger.core.torch.Shapes;
  * @param labels int64 [N], 0 or more
  * @param probabilities the model's own class probabilities [N, S]; null if it has no classifier
  */
-public record Candidate(
-    @Nullable Tensor features, Tensor labels, @Nullable Tensor probabilities) {
+public record Candidate(@Nullable Tensor features, Tensor labels, @Nullable Tensor probabilities) {
   private static final double SUM_TOLERANCE = 1e-3;
 
   public Candidate {

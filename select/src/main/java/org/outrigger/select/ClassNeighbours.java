@@ -66,8 +66,7 @@ public final class ClassNeighbours {
    * @param standardise whether to divide by the standard deviation of all values about their
    *     features' means
    */
-  static ClassNeighbours of(
-      Tensor features, Tensor labels, int k, Norm norm, boolean standardise) {
+  static ClassNeighbours of(Tensor features, Tensor labels, int k, Norm norm, boolean standardise) {
     return Scopes.scoped(
         () -> {
           Rows all = Rows.of(features);

@@ -93,7 +93,10 @@ final class GaussianMixture {
           Tensor owners = owners(chosen);
           for (int i = 0; i < KMEANS_ROUNDS; i++) {
             Tensor counts = counts(owners);
-            Tensor means = Rows.of(x).sums(owners, components).div_(counts.clamp_min(new Scalar(1.0)).unsqueeze(1));
+            Tensor means =
+                Rows.of(x)
+                    .sums(owners, components)
+                    .div_(counts.clamp_min(new Scalar(1.0)).unsqueeze(1));
             // A centre that lost all rows stays where it is.
             chosen.copy_(torch.where(counts.gt(new Scalar(0.0)).unsqueeze(1), means, chosen));
             Tensor next = owners(chosen);
@@ -131,8 +134,7 @@ final class GaussianMixture {
   }
 
   private Tensor nearest() {
-    return Scopes.tensor(
-        () -> torch.one_hot(owners(centres), components).to(ScalarType.Double));
+    return Scopes.tensor(() -> torch.one_hot(owners(centres), components).to(ScalarType.Double));
   }
 
   private interface Block {
@@ -190,8 +192,8 @@ final class GaussianMixture {
     return Scopes.scoped(
         () -> {
           Tensor offsets =
-              torch.bmm(
-                      centres.unsqueeze(1), whitening.unflatten(1, components, d).permute(1, 0, 2))
+              torch
+                  .bmm(centres.unsqueeze(1), whitening.unflatten(1, components, d).permute(1, 0, 2))
                   .flatten(0, -1); // [K D]
           Tensor constant =
               logWeights.add(logScales).sub_(new Scalar(d / 2.0 * Math.log(2 * Math.PI)));

@@ -61,8 +61,7 @@ public final class HScore implements ModelScore {
 
   @Override
   public double score(Candidate candidate) {
-    return Scopes.scoped(
-        () -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
+    return Scopes.scoped(() -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
   }
 
   @Override

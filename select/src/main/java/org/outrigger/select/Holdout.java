@@ -62,7 +62,6 @@ record Holdout(Tensor fit, Tensor fitLabels, Tensor test, Tensor testLabels) {
 
   /** The share of the rows to measure on that are predicted right. */
   double accuracy(Tensor predicted) {
-    return Scopes.scoped(
-        () -> predicted.eq(testLabels).to(ScalarType.Double).mean().item_double());
+    return Scopes.scoped(() -> predicted.eq(testLabels).to(ScalarType.Double).mean().item_double());
   }
 }

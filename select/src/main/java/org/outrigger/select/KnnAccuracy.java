@@ -13,9 +13,10 @@ import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * The accuracy of the vote of the k nearest rows on a random part of the rows, by Euclidean distance
- * of standardised features: a plain measurement that a score should not be far below. Of equal votes
- * those of nearer rows decide. Cover, Hart. Nearest Neighbor Pattern Classification, 1967.
+ * The accuracy of the vote of the k nearest rows on a random part of the rows, by Euclidean
+ * distance of standardised features: a plain measurement that a score should not be far below. Of
+ * equal votes those of nearer rows decide. Cover, Hart. Nearest Neighbor Pattern Classification,
+ * 1967.
  */
 @Card(
     slug = "knn-accuracy",

@@ -9,11 +9,11 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * LEEP: the mean log-likelihood of the target labels if each is guessed from the model's own
- * classes: {@code mean_i log sum_z P(y_i | z) Q_iz}, with P(y | z) counted on the same rows. At most
- * 0.
+ * classes: {@code mean_i log sum_z P(y_i | z) Q_iz}, with P(y | z) counted on the same rows. At
+ * most 0.
  *
- * <p>Nguyen, Hassner, Seeger, Archambeau. LEEP: A New Measure to Evaluate Transferability of Learned
- * Representations. ICML 2020.
+ * <p>Nguyen, Hassner, Seeger, Archambeau. LEEP: A New Measure to Evaluate Transferability of
+ * Learned Representations. ICML 2020.
  */
 @Card(
     slug = "leep",

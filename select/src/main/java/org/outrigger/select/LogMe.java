@@ -12,8 +12,8 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.select.Spectrum.Targets;
 
 /**
- * LogME: the log evidence per row of a Bayesian linear model from features to targets, its prior and
- * noise chosen to make the evidence largest. For classes it is the mean over one-hot targets.
+ * LogME: the log evidence per row of a Bayesian linear model from features to targets, its prior
+ * and noise chosen to make the evidence largest. For classes it is the mean over one-hot targets.
  *
  * <p>With singular values s of the features, sigma = s^2 and x = U^T t for a target t, precisions a
  * (prior) and b (noise) are iterated; the evidence is {@code (D/2) log a + (N/2) log b - 1/2 sum_D
@@ -60,8 +60,7 @@ public final class LogMe implements ModelScore {
    * @param weights posterior mean, [T, D]
    * @param rank the directions in which the features vary, k
    */
-  public record Evidence(
-      Tensor evidences, Tensor alphas, Tensor betas, Tensor weights, long rank) {
+  public record Evidence(Tensor evidences, Tensor alphas, Tensor betas, Tensor weights, long rank) {
     /** The mean over targets. */
     public double mean() {
       return Scopes.scoped(() -> evidences.mean().item_double());
@@ -86,8 +85,7 @@ public final class LogMe implements ModelScore {
    */
   public static Evidence classes(Tensor features, Tensor labels, Settings settings) {
     return Scopes.scoped(
-        () ->
-            evidence(features, Spectrum.classes(labels, Rows.counts(labels)), settings, 0));
+        () -> evidence(features, Spectrum.classes(labels, Rows.counts(labels)), settings, 0));
   }
 
   /**
@@ -98,13 +96,12 @@ public final class LogMe implements ModelScore {
    */
   public static Evidence regression(Tensor features, Tensor targets, Settings settings) {
     return Scopes.scoped(
-        () ->
-            evidence(features, Spectrum.values(targets.to(ScalarType.Double)), settings, 0));
+        () -> evidence(features, Spectrum.values(targets.to(ScalarType.Double)), settings, 0));
   }
 
   /**
-   * The evidence for classes as the paper of 2021 iterates it: to a tolerance of 1e-2, and with 1e-5
-   * added to both squared errors in the evidence too.
+   * The evidence for classes as the paper of 2021 iterates it: to a tolerance of 1e-2, and with
+   * 1e-5 added to both squared errors in the evidence too.
    */
   public static Evidence icml(Tensor features, Tensor labels) {
     return Scopes.scoped(

@@ -81,11 +81,8 @@ public final class ModelRanking {
     Map<String, ModelScore> all = new LinkedHashMap<>();
     Methods.cards(ModelScore.class)
         .forEach(
-            card ->
-                all.put(card.slug(), Methods.create(ModelScore.class, card.slug(), Map.of())));
-    all.put(
-        ONE_SCALE,
-        new Tmi(Tmi.Settings.defaults().withStandardise(true).withMinDist(1e-3)));
+            card -> all.put(card.slug(), Methods.create(ModelScore.class, card.slug(), Map.of())));
+    all.put(ONE_SCALE, new Tmi(Tmi.Settings.defaults().withStandardise(true).withMinDist(1e-3)));
     return all;
   }
 
@@ -176,8 +173,7 @@ public final class ModelRanking {
         });
   }
 
-  private static void finish(
-      Entry entry, String column, DoubleSupplier score) {
+  private static void finish(Entry entry, String column, DoubleSupplier score) {
     try {
       put(column, score.getAsDouble(), entry.scores, entry.left);
     } catch (OutriggerException e) {
@@ -230,8 +226,7 @@ public final class ModelRanking {
             both.stream().mapToDouble(x).toArray(), both.stream().mapToDouble(y).toArray());
   }
 
-  private List<Entry> both(
-      ToDoubleFunction<Entry> x, ToDoubleFunction<Entry> y) {
+  private List<Entry> both(ToDoubleFunction<Entry> x, ToDoubleFunction<Entry> y) {
     return entries.stream()
         .filter(e -> !Double.isNaN(x.applyAsDouble(e)) && !Double.isNaN(y.applyAsDouble(e)))
         .toList();
@@ -270,8 +265,7 @@ public final class ModelRanking {
 
   private @Nullable Judgement judge(String score, Map<String, Double> accuracies) {
     ToDoubleFunction<Entry> x = e -> e.score(score);
-    ToDoubleFunction<Entry> y =
-        e -> accuracies.getOrDefault(e.name, Double.NaN);
+    ToDoubleFunction<Entry> y = e -> accuracies.getOrDefault(e.name, Double.NaN);
     int candidates = both(x, y).size();
     return candidates < 2
         ? null

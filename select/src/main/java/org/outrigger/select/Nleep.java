@@ -10,9 +10,9 @@ import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * NLEEP: LEEP with the components of a Gaussian mixture in place of the model's own classes, so that
- * models without a classifier can be scored too. The mixture is fitted to the principal components
- * of the features. At most 0.
+ * NLEEP: LEEP with the components of a Gaussian mixture in place of the model's own classes, so
+ * that models without a classifier can be scored too. The mixture is fitted to the principal
+ * components of the features. At most 0.
  *
  * <p>Li et al., Ranking Neural Checkpoints, CVPR 2021.
  */
@@ -20,8 +20,7 @@ import org.outrigger.core.torch.Scopes;
     slug = "nleep",
     name = "NLEEP",
     summary = "LEEP over clusters of the features: for models without a classifier.",
-    paper =
-        "Li, Jia, Sang, Zhu, Green, Wang, Gong. Ranking Neural Checkpoints. CVPR 2021",
+    paper = "Li, Jia, Sang, Zhu, Green, Wang, Gong. Ranking Neural Checkpoints. CVPR 2021",
     year = 2021,
     room = Room.SELECT,
     needs = {Need.FEATURES, Need.LABELS})

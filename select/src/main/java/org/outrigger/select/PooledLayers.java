@@ -14,7 +14,8 @@ import org.outrigger.core.torch.Scopes;
 /**
  * A model whose inner outputs are pooled to one row of numbers each, so that every layer can be
  * scored like a model: pictures [N, C, H, W] and all with more dimensions to the mean of each
- * channel, sequences [N, T, D] to the mean over T. It borrows the model, and closing it does nothing.
+ * channel, sequences [N, T, D] to the mean over T. It borrows the model, and closing it does
+ * nothing.
  */
 public final class PooledLayers implements Model {
   private final Model model;
@@ -76,8 +77,7 @@ public final class PooledLayers implements Model {
     Output output = model.predict(inputs, maps);
     Map<String, Tensor> pooled = new LinkedHashMap<>();
     output.maps().forEach((layer, map) -> pooled.put(layer, pool(map)));
-    return new Output(
-        output.logits(), output.hasFeatures() ? output.features() : null, pooled);
+    return new Output(output.logits(), output.hasFeatures() ? output.features() : null, pooled);
   }
 
   @Override

@@ -65,15 +65,13 @@ final class Principal {
           if (!tall) {
             Tensor back = Rows.zeros(rows.dimension(), kept);
             rows.forEach(
-                (block, from, length) ->
-                    back.addmm_(block.t(), vectors.narrow(0, from, length)));
+                (block, from, length) -> back.addmm_(block.t(), vectors.narrow(0, from, length)));
             loadings = back; // V diag(s): its columns are scaled to length 1 below
           }
           Tensor basis = signed(unit(loadings));
           Tensor projected = Rows.zeros(rows.size(), kept);
           rows.forEach(
-              (block, from, length) ->
-                  projected.narrow(0, from, length).copy_(block.mm(basis)));
+              (block, from, length) -> projected.narrow(0, from, length).copy_(block.mm(basis)));
           return projected;
         });
   }

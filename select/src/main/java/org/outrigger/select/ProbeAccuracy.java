@@ -39,8 +39,7 @@ public final class ProbeAccuracy implements ModelScore {
    * @param rows the most rows to use, drawn at random; 10000
    * @param seed of draw and split
    */
-  public record Settings(
-      double share, int steps, double rate, double decay, int rows, long seed) {
+  public record Settings(double share, int steps, double rate, double decay, int rows, long seed) {
     public Settings {
       HyperParameter.inside("share", share, 0, 1);
       HyperParameter.atLeast("steps", steps, 1);
@@ -83,8 +82,7 @@ public final class ProbeAccuracy implements ModelScore {
     Tensor x = withOnes(split.fit());
     Tensor target = torch.one_hot(split.fitLabels(), classes).to(ScalarType.Float);
     Tensor weight =
-        torch.zeros(
-            new long[] {classes, x.size(1)}, new TensorOptions(ScalarType.Float));
+        torch.zeros(new long[] {classes, x.size(1)}, new TensorOptions(ScalarType.Float));
     Tensor pace = torch.zeros_like(weight);
     // Wide features make the loss steeper in proportion.
     double rate = settings.rate / Math.max(1, x.size(1) / 64.0);

@@ -83,8 +83,7 @@ public final class RegularisedHScore implements ModelScore {
 
   @Override
   public double score(Candidate candidate) {
-    return Scopes.scoped(
-        () -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
+    return Scopes.scoped(() -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
   }
 
   @Override

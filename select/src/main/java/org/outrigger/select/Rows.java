@@ -192,7 +192,6 @@ interface Rows {
 
   /** The number of rows of each class, float64 [C]. */
   static Tensor counts(Tensor labels) {
-    return Scopes.tensor(
-        () -> labels.bincount(new TensorOptional(), 0).to(ScalarType.Double));
+    return Scopes.tensor(() -> labels.bincount(new TensorOptional(), 0).to(ScalarType.Double));
   }
 }

@@ -177,8 +177,7 @@ public final class Sfda implements ModelScore {
 
   @Override
   public double score(Candidate candidate) {
-    return Scopes.scoped(
-        () -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
+    return Scopes.scoped(() -> score(candidate.requireFeatures(this), candidate.denseLabels(this)));
   }
 
   @Override

@@ -20,11 +20,12 @@ import org.slf4j.LoggerFactory;
  * TMI: how spread out each class is in feature space; a model that keeps classes spread keeps what
  * fine-tuning needs. The differential entropy of each class is estimated from the distance e_i of
  * each row to its k-th neighbour in the class, {@code H_c = -psi(k) + psi(n_c) + log V_D + (D/n_c)
- * sum_i log(2 e_i)} nats, and {@code TMI = (1/C') sum_c p_c H_c} over the classes with a finite one.
+ * sum_i log(2 e_i)} nats, and {@code TMI = (1/C') sum_c p_c H_c} over the classes with a finite
+ * one.
  *
  * <p>It needs no classifier, so self-supervised models and single layers can be scored. It depends
- * on the scale and the number of features: H grows by D log s where features are multiplied by s. So
- * models of different width or scale are compared with a bias to the wide and large ones; {@code
+ * on the scale and the number of features: H grows by D log s where features are multiplied by s.
+ * So models of different width or scale are compared with a bias to the wide and large ones; {@code
  * standardise} takes out the scale. Distances are kept above a floor; where most are at it, models
  * tie, which is warned about.
  *
@@ -94,8 +95,8 @@ public final class Tmi implements ModelScore {
    * The score and what it is made of.
    *
    * @param score in nats
-   * @param entropies H_c by label; 0 for a class of fewer than two rows, infinite for one of at most
-   *     k, which is dropped
+   * @param entropies H_c by label; 0 for a class of fewer than two rows, infinite for one of at
+   *     most k, which is dropped
    * @param priors p_c by label
    * @param floored the share of distances that were at or below the floor
    * @param floor what distances were kept above
@@ -142,8 +143,7 @@ public final class Tmi implements ModelScore {
 
   /** The distances that the score needs: all that is to be kept of a candidate. */
   public static ClassNeighbours neighbours(Tensor features, Tensor labels, Settings settings) {
-    return ClassNeighbours.of(
-        features, labels, settings.k, settings.norm, settings.standardise);
+    return ClassNeighbours.of(features, labels, settings.k, settings.norm, settings.standardise);
   }
 
   /**
@@ -160,8 +160,7 @@ public final class Tmi implements ModelScore {
             .filter(Double::isFinite)
             .sorted()
             .toArray();
-    double median =
-        all.length == 0 ? 0 : (all[(all.length - 1) / 2] + all[all.length / 2]) / 2;
+    double median = all.length == 0 ? 0 : (all[(all.length - 1) / 2] + all[all.length / 2]) / 2;
     if (!(median > 0)) {
       throw new OutriggerException(
           "TMI cannot set a floor relative to the median distance, which is "
@@ -238,8 +237,7 @@ public final class Tmi implements ModelScore {
       LOG.warn(
           "TMI: {} % of the neighbours are no farther than the floor {}, so that models hardly"
               + " differ. Set a smaller minDist, or relative=0.1.",
-          Math.round(100 * result.floored()),
-          result.floor());
+          Math.round(100 * result.floored()), result.floor());
     }
   }
 

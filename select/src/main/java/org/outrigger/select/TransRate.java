@@ -11,9 +11,9 @@ import org.outrigger.core.method.Room;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * TransRate: the bits (nats here) that coding the features to a given precision takes, minus what it
- * takes if the class is known: {@code R(X) - mean_c R(X_c)} with {@code R(Z) = 1/2 log det(I + Z^T Z
- * / (n eps))} of the centred features. Classes count alike, and are not centred again.
+ * TransRate: the bits (nats here) that coding the features to a given precision takes, minus what
+ * it takes if the class is known: {@code R(X) - mean_c R(X_c)} with {@code R(Z) = 1/2 log det(I +
+ * Z^T Z / (n eps))} of the centred features. Classes count alike, and are not centred again.
  *
  * <p>Huang, Huang, Rong, Yang, Wei. Frustratingly Easy Transferability Estimation. ICML 2022.
  */
@@ -21,7 +21,8 @@ import org.outrigger.core.torch.Scopes;
     slug = "transrate",
     name = "TransRate",
     summary = "How much shorter the features can be coded once the class is known.",
-    paper = "Huang, Huang, Rong, Yang, Wei. Frustratingly Easy Transferability Estimation. ICML 2022",
+    paper =
+        "Huang, Huang, Rong, Yang, Wei. Frustratingly Easy Transferability Estimation. ICML 2022",
     year = 2022,
     room = Room.SELECT,
     needs = {Need.FEATURES, Need.LABELS})
@@ -67,8 +68,7 @@ public final class TransRate implements ModelScore {
                 Scopes.scoped(
                     () ->
                         rate(
-                            Rows.of(features.index_select(0, order.rows(label))).minus(mean),
-                            eps));
+                            Rows.of(features.index_select(0, order.rows(label))).minus(mean), eps));
           }
           return rate(Rows.of(features).minus(mean), eps) - inside / order.classes();
         });
@@ -96,9 +96,7 @@ public final class TransRate implements ModelScore {
   @Override
   public double score(Candidate candidate) {
     return Scopes.scoped(
-        () ->
-            score(
-                candidate.requireFeatures(this), candidate.denseLabels(this), settings.eps));
+        () -> score(candidate.requireFeatures(this), candidate.denseLabels(this), settings.eps));
   }
 
   @Override

@@ -109,8 +109,7 @@ class LinearScoresTest {
       assertThat(p.sum(1).sub(new Scalar(1.0)).abs().amax().item_double()).isLessThan(1e-12);
       // The components are the clouds, in some order.
       Tensor found = p.argmax(new LongOptional(1), false);
-      Tensor table =
-          found.mul(new Scalar(3L)).add(labels).bincount().to(ScalarType.Double);
+      Tensor table = found.mul(new Scalar(3L)).add(labels).bincount().to(ScalarType.Double);
       assertThat(Tensors.doubles(table.gt(new Scalar(0.0)).sum())).containsExactly(3);
     }
   }

@@ -52,8 +52,7 @@ class LogMeTest {
       gram.diagonal().add_(new Scalar(a / b));
       Tensor ridge =
           torch.cholesky_solve(x.t().mv(t).unsqueeze(1), torch.linalg_cholesky(gram)).squeeze(1);
-      assertThat(found.weights().squeeze(0).sub(ridge).abs().amax().item_double())
-          .isLessThan(1e-4);
+      assertThat(found.weights().squeeze(0).sub(ridge).abs().amax().item_double()).isLessThan(1e-4);
     }
   }
 

@@ -77,8 +77,7 @@ class ModelScoreLawsTest {
   }
 
   private static Tensor all() {
-    return torch.arange(
-        new Scalar(ROWS), new org.bytedeco.pytorch.TensorOptions(ScalarType.Long));
+    return torch.arange(new Scalar(ROWS), new org.bytedeco.pytorch.TensorOptions(ScalarType.Long));
   }
 
   @ParameterizedTest
@@ -304,12 +303,10 @@ class ModelScoreLawsTest {
           .hasMessageContaining("from -1");
       assertThatThrownBy(() -> new Candidate(x, y.to(ScalarType.Double), null))
           .hasMessageContaining("int64");
-      assertThatThrownBy(
-              () -> new Candidate(x.div(Tensors.of(new double[] {0, 1}, 2)), y, null))
+      assertThatThrownBy(() -> new Candidate(x.div(Tensors.of(new double[] {0, 1}, 2)), y, null))
           .hasMessageContaining("NaN or infinite");
       assertThatThrownBy(() -> new Candidate(x, y, x)).hasMessageContaining("sum to 1");
-      assertThatThrownBy(
-              () -> new Candidate(null, Tensors.of(new long[0], 0), null))
+      assertThatThrownBy(() -> new Candidate(null, Tensors.of(new long[0], 0), null))
           .hasMessageContaining("empty");
       assertThatThrownBy(() -> new LogMe().score(new Candidate(torch.zeros_like(x), y, null)))
           .hasMessageContaining("do not vary");

@@ -53,7 +53,8 @@ class TmiTest {
       double[] found = ClassNeighbours.of(x, labels, 3, norm, false).distances();
       Tensor some = x.narrow(0, 4300, 100);
       Tensor apart = some.unsqueeze(1).sub(x.unsqueeze(0)).abs();
-      Tensor all = norm == Norm.MAX ? apart.amax(new long[] {2}, false) : apart.square().sum(2).sqrt();
+      Tensor all =
+          norm == Norm.MAX ? apart.amax(new long[] {2}, false) : apart.square().sum(2).sqrt();
       double[] expected = Tensors.doubles(all.kthvalue(4, 1, false).get0());
       for (int i = 0; i < 100; i++) {
         assertThat(found[4300 + i]).isCloseTo(expected[i], within(1e-12));
@@ -152,8 +153,7 @@ class TmiTest {
           .hasMessageContaining("do not vary");
       assertThatThrownBy(
               () ->
-                  Tmi.measure(
-                      constant, labels, Tmi.Settings.defaults().withK(1).withRelative(0.1)))
+                  Tmi.measure(constant, labels, Tmi.Settings.defaults().withK(1).withRelative(0.1)))
           .hasMessageContaining("set minDist instead");
     }
   }

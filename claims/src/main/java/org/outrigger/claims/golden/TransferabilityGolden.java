@@ -74,8 +74,7 @@ public final class TransferabilityGolden implements GoldenSuite {
   private static void correlations(GoldenCase golden) {
     double[] scores = golden.values("scores");
     double[] accuracy = golden.values("accuracy");
-    expect(
-        golden, "weighted_tau", () -> RankCorrelation.weightedKendall(scores, accuracy));
+    expect(golden, "weighted_tau", () -> RankCorrelation.weightedKendall(scores, accuracy));
     expect(golden, "kendall_tau", () -> RankCorrelation.kendall(scores, accuracy));
     expect(golden, "pearson", () -> RankCorrelation.pearson(scores, accuracy));
     expect(golden, "spearman", () -> RankCorrelation.spearman(scores, accuracy));
@@ -90,9 +89,7 @@ public final class TransferabilityGolden implements GoldenSuite {
     Tensor probabilities = golden.input("source_probs");
     expect(golden, "leep", () -> Leep.score(probabilities, labels));
     expect(
-        golden,
-        "nce",
-        () -> Nce.score(probabilities.argmax(new LongOptional(1), false), labels));
+        golden, "nce", () -> Nce.score(probabilities.argmax(new LongOptional(1), false), labels));
   }
 
   private static void mixture(GoldenCase golden, Tensor labels) {

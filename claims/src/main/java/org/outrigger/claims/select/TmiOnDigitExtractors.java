@@ -87,8 +87,7 @@ public final class TmiOnDigitExtractors implements Claim {
   @Override
   public Map<String, Double> run(long seed, Scale scale) {
     List<ModelScore> scores =
-        List.of(
-            new Tmi(), new LogMe(), new Leep(), new HScore(), new TransRate(), new Gbc());
+        List.of(new Tmi(), new LogMe(), new Leep(), new HScore(), new TransRate(), new Gbc());
     Map<String, List<Double>> columns = new LinkedHashMap<>();
     List<Double> accuracies = new ArrayList<>();
     try (DigitExtractors extractors = DigitExtractors.open(seed)) {
@@ -110,8 +109,7 @@ public final class TmiOnDigitExtractors implements Claim {
     Map<String, Double> figures = new LinkedHashMap<>();
     columns.forEach(
         (name, values) ->
-            figures.put(
-                "tau " + name, RankCorrelation.weightedKendall(array(values), truth)));
+            figures.put("tau " + name, RankCorrelation.weightedKendall(array(values), truth)));
     columns.forEach(
         (name, values) ->
             figures.put("Rel@1 " + name, RankCorrelation.relAtK(array(values), truth, 1)));

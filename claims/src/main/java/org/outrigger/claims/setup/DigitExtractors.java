@@ -27,8 +27,8 @@ import org.outrigger.select.ModelScore;
 /**
  * Small feature extractors of very different quality, and a target set to choose one for: MLPs
  * (64-64-32, ReLU) that learn the digits 0 to 4, for fewer or more epochs, with or without weight
- * decay and with true or wrong labels; 120 labelled digits 5 to 9 to score them on, the other digits
- * 5 to 9 to measure what fine-tuning makes of them.
+ * decay and with true or wrong labels; 120 labelled digits 5 to 9 to score them on, the other
+ * digits 5 to 9 to measure what fine-tuning makes of them.
  */
 public final class DigitExtractors implements AutoCloseable {
   private static final int CLASSES = 5;
@@ -144,8 +144,7 @@ public final class DigitExtractors implements AutoCloseable {
           () -> {
             Candidate candidate = Candidate.of(outputs.output(), outputs.requireLabels("A score"));
             Map<String, Double> values = new LinkedHashMap<>();
-            scores.forEach(
-                score -> values.put(score.card().name(), score.score(candidate)));
+            scores.forEach(score -> values.put(score.card().name(), score.score(candidate)));
             return values;
           });
     }

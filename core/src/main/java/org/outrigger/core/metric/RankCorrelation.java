@@ -161,7 +161,13 @@ public final class RankCorrelation {
     for (int i = 0; i < x.length; i++) {
       if (!Double.isFinite(x[i]) || !Double.isFinite(y[i])) {
         throw new OutriggerException(
-            "A correlation needs finite numbers, but pair " + i + " is " + x[i] + ", " + y[i] + ".");
+            "A correlation needs finite numbers, but pair "
+                + i
+                + " is "
+                + x[i]
+                + ", "
+                + y[i]
+                + ".");
       }
     }
   }
