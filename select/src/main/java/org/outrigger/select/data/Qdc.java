@@ -25,8 +25,8 @@ import org.outrigger.select.data.QdcReport.Measure;
  * Havrilla et al., 2024.
  *
  * <p>High diversity can be noise: a report shows quality beside it. The Vendi score and the mean
- * pairwise distance are ruled by the large directions and do not see near-duplicates, which the
- * distance to the nearest neighbour and the coverage of a reference do.
+ * pairwise distance are ruled by the large directions, which near-duplicates barely move; the
+ * distance to the nearest neighbour and the coverage of a reference tell them.
  */
 @Card(
     slug = "qdc",
