@@ -10,7 +10,10 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.zip.Deflater;
+import org.bytedeco.pytorch.Tensor;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Tensors;
 
 /** Lexical measures of texts and token sequences. */
 public final class TextMeasures {
@@ -37,6 +40,26 @@ public final class TextMeasures {
                         })
                     .toArray())
         .toArray(int[][]::new);
+  }
+
+  /**
+   * Texts as rows of numbers where no model embeds them: how often words occur, each counted in a
+   * column that its own hash names, under the root, so that frequent words do not rule.
+   *
+   * @param texts none empty
+   * @param columns d, 1 or more
+   * @return float64 [n, d], no row of norm 0
+   */
+  public static Tensor hashedWords(List<String> texts, int columns) {
+    requireText(texts);
+    double[] counts = new double[Math.multiplyExact(texts.size(), columns)];
+    for (int i = 0; i < texts.size(); i++) {
+      int row = i * columns;
+      WORD.matcher(texts.get(i).toLowerCase(Locale.ROOT))
+          .results()
+          .forEach(word -> counts[row + Math.floorMod(word.group().hashCode(), columns)]++);
+    }
+    return Scopes.tensor(() -> Tensors.of(counts, texts.size(), columns).sqrt());
   }
 
   /**
