@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       DetectCommand.class,
       AdaptCommand.class,
       RankCommand.class,
+      SelectCommand.class,
       EdgeCommand.class,
       GpCommand.class,
       DatasetsCommand.class,

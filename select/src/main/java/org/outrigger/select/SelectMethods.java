@@ -3,24 +3,28 @@ package org.outrigger.select;
 import java.util.List;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
+import org.outrigger.select.data.AdaptInfinity;
+import org.outrigger.select.data.Qdc;
 
 /** The methods of this room. */
 public final class SelectMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
     return List.of(
-        Leep.class,
-        Nleep.class,
-        Nce.class,
-        LogMe.class,
-        HScore.class,
-        RegularisedHScore.class,
+        AdaptInfinity.class,
         Gbc.class,
-        Sfda.class,
-        Parc.class,
-        TransRate.class,
-        Tmi.class,
+        HScore.class,
         KnnAccuracy.class,
-        ProbeAccuracy.class);
+        Leep.class,
+        LogMe.class,
+        Nce.class,
+        Nleep.class,
+        Parc.class,
+        ProbeAccuracy.class,
+        Qdc.class,
+        RegularisedHScore.class,
+        Sfda.class,
+        Tmi.class,
+        TransRate.class);
   }
 }

@@ -1,4 +1,4 @@
-/** Claims about the choice of models. */
+/** Claims about the choice of models and data, and about what size buys. */
 @NullMarked
 package org.outrigger.claims.select;
 
