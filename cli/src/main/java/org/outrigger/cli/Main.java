@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       DetectCommand.class,
       AdaptCommand.class,
       EdgeCommand.class,
+      ScalingCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

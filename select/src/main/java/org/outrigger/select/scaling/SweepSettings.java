@@ -1,7 +1,13 @@
 package org.outrigger.select.scaling;
 
+import java.util.List;
+import java.util.Map;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.Json;
 import org.outrigger.core.method.HyperParameter;
+import org.outrigger.core.method.Methods;
 import org.outrigger.core.optim.Schedule;
+import tools.jackson.core.JacksonException;
 
 /**
  * How every run of a sweep is trained and measured.
@@ -104,6 +110,52 @@ public record SweepSettings(
   public static SweepSettings small() {
     return new SweepSettings(
         8, 10, 3, 64, 300, 30, 2e-3, 0.9, 0.98, 1e-6, 0.1, 1, 0.2, 0.2, 10, 10, 10, 8, 2, 512, 100);
+  }
+
+  /**
+   * With some settings changed by name.
+   *
+   * @param changes values as text
+   * @throws OutriggerException if a name is unknown (with the nearest), or a value no number or out
+   *     of range
+   */
+  public SweepSettings with(Map<String, String> changes) {
+    Map<String, Object> values = Methods.values(this);
+    changes.forEach(
+        (name, text) -> {
+          Object now = values.get(name);
+          if (now == null) {
+            List<String> near = Methods.nearest(name, values.keySet());
+            throw new OutriggerException(
+                "There is no setting '"
+                    + name
+                    + "'."
+                    + (near.isEmpty() ? "" : " Did you mean " + String.join(" or ", near) + "?")
+                    + " All: "
+                    + String.join(", ", values.keySet())
+                    + ".");
+          }
+          try {
+            if (now instanceof Integer) {
+              values.put(name, Integer.parseInt(text));
+            } else {
+              values.put(name, Double.parseDouble(text));
+            }
+          } catch (NumberFormatException e) {
+            throw new OutriggerException(
+                name + " = '" + text + "' is no number such as " + now + ".", e);
+          }
+        });
+    try {
+      return Json.mapper().convertValue(values, SweepSettings.class);
+    } catch (JacksonException e) {
+      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+        if (cause instanceof OutriggerException ours) {
+          throw ours;
+        }
+      }
+      throw e;
+    }
   }
 
   /** With other amounts of training. */
