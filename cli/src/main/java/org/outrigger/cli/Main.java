@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       SelectCommand.class,
       EdgeCommand.class,
       GpCommand.class,
+      ScalingCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
       ClaimsCommand.class,

@@ -5,6 +5,7 @@ import org.outrigger.core.method.Method;
 import org.outrigger.core.method.MethodProvider;
 import org.outrigger.select.data.AdaptInfinity;
 import org.outrigger.select.data.Qdc;
+import org.outrigger.select.scaling.TsfmScaling;
 
 /** The methods of this room. */
 public final class SelectMethods implements MethodProvider {
@@ -25,6 +26,7 @@ public final class SelectMethods implements MethodProvider {
         RegularisedHScore.class,
         Sfda.class,
         Tmi.class,
-        TransRate.class);
+        TransRate.class,
+        TsfmScaling.class);
   }
 }
