@@ -16,6 +16,18 @@ public final class StreamMethods implements MethodProvider {
         HddmA.class,
         HddmW.class,
         Adwin.class,
-        Kswin.class);
+        Kswin.class,
+        KsTest.class,
+        ChiSquaredTest.class,
+        CramerVonMises.class,
+        Psi.class,
+        JensenShannon.class,
+        Wasserstein.class,
+        Mmd.class,
+        Lsdd.class,
+        ClassifierTest.class,
+        Bbsd.class,
+        Bbse.class,
+        EmPrior.class);
   }
 }
