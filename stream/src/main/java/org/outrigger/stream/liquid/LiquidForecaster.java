@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
@@ -171,7 +172,7 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
         (all ? layer.stateDict() : layer.parameters())
             .forEach((name, tensor) -> named.put(part.getKey() + "." + name, tensor));
       }
-      return new java.util.TreeMap<>(named);
+      return new TreeMap<>(named);
     }
 
     @Override
@@ -393,7 +394,9 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
   @Override
   public void restore(State saved) {
     saved.expect(TYPE, 1);
-    if (!Methods.values(settings).toString().equals(saved.map("settings").toString())) {
+    // As text in one order: a file turns enums into names and forgets which numbers were long.
+    String wanted = new TreeMap<>(Methods.values(settings)).toString();
+    if (!wanted.equals(new TreeMap<>(saved.map("settings")).toString())) {
       throw new OutriggerException(
           "The saved forecaster has other settings, "
               + saved.map("settings")

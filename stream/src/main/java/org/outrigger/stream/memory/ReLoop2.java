@@ -2,6 +2,7 @@ package org.outrigger.stream.memory;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
@@ -446,7 +447,9 @@ public final class ReLoop2 implements Method, Stateful, AutoCloseable {
   @Override
   public void restore(State state) {
     state.expect(TYPE, 1);
-    if (!Methods.values(settings).toString().equals(state.map("settings").toString())) {
+    // As text in one order: a file turns enums into names and forgets which numbers were long.
+    String wanted = new TreeMap<>(Methods.values(settings)).toString();
+    if (!wanted.equals(new TreeMap<>(state.map("settings")).toString())) {
       throw new OutriggerException(
           "The saved memory has other settings, "
               + state.map("settings")

@@ -102,8 +102,8 @@ class ReLoop2Test {
           memory.start(keys(rng, 30), "1");
           memory.write(keys(rng, 33), labels(rng, 33), rng.uniform(ScalarType.Double, 33));
           Correction made = memory.correct(keys(rng, 50), rng.uniform(ScalarType.Double, 50));
-          assertThat(Tensors.doubles(made.probabilities()))
-              .allSatisfy(p -> assertThat(p).isBetween(0.0, 1.0));
+          assertThat(made.probabilities().min().item_double()).isNotNegative();
+          assertThat(made.probabilities().max().item_double()).isLessThanOrEqualTo(1);
           double[] sums = Tensors.doubles(made.attention().sum(1));
           long[] filled = Tensors.longs(made.filled());
           for (int i = 0; i < sums.length; i++) {
