@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       GuardCommand.class,
       DetectCommand.class,
       AdaptCommand.class,
+      CalibrateCommand.class,
       EdgeCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
