@@ -1,7 +1,23 @@
 /**
  * What does 0.9 mean? A {@link org.outrigger.calibrate.Calibrator} is fitted on held-out logits and
- * labels and gives probabilities; {@link org.outrigger.calibrate.TemperatureScaling} is the first.
- * Calibration errors are measured with {@code org.outrigger.core.metric}.
+ * labels and gives probabilities; a {@link org.outrigger.calibrate.ConformalPredictor} gives sets
+ * of labels. Calibration errors are measured with {@code org.outrigger.core.metric}.
+ *
+ * <p>Calibrators:
+ *
+ * <ul>
+ *   <li>{@link org.outrigger.calibrate.TemperatureScaling}, {@link
+ *       org.outrigger.calibrate.EnsembleTemperatureScaling}: few numbers, the ranking stays
+ *   <li>{@link org.outrigger.calibrate.VectorScaling}, {@link
+ *       org.outrigger.calibrate.MatrixScaling}, {@link
+ *       org.outrigger.calibrate.DirichletCalibration}: maps of all logits
+ *   <li>{@link org.outrigger.calibrate.PlattScaling}, {@link
+ *       org.outrigger.calibrate.BetaCalibration}, {@link org.outrigger.calibrate.HistogramBinning},
+ *       {@link org.outrigger.calibrate.Isotonic}: maps of one probability, each class against the
+ *       rest
+ *   <li>{@link org.outrigger.calibrate.AutoCalibrator}: chooses by cross-validation ({@link
+ *       org.outrigger.calibrate.CalibratorChoice})
+ * </ul>
  */
 @NullMarked
 package org.outrigger.calibrate;
