@@ -170,10 +170,13 @@ class CalibrationMapsTest {
   void binsWithoutRowsGiveTheirMiddleAndEdgesBelongBelow() {
     Tensor p = Tensors.of(new double[] {0.2, 0.8, 0.5, 0.5, 0.5, 0.5}, 3, 2);
     Tensor map = HistogramBinning.fitMap(p, Tensors.labels(1, 0, 1), 4);
-    assertThat(Tensors.doubles(map)).containsExactly(0, 0.5, 0.625, 0.875, 0.125, 1, 0.625, 0);
-    Tensor none = Tensors.of(new double[] {0.2, 0.8}, 1, 2);
-    assertThat(Tensors.doubles(HistogramBinning.probabilities(none, map)))
-        .containsExactly(0.5, 0.5);
+    assertThat(Tensors.doubles(map)).containsExactly(0, 0.5, 0.625, 0.875, 0.125, 0.5, 0.625, 1);
+    Tensor at = Tensors.of(new double[] {0.2, 0.8, 0.7, 0.3}, 2, 2);
+    assertThat(Tensors.doubles(HistogramBinning.probabilities(at, map)))
+        .containsExactly(new double[] {0, 1, 5 / 9.0, 4 / 9.0}, within(1e-12));
+    Tensor nothing = torch.zeros_like(map);
+    assertThat(Tensors.doubles(HistogramBinning.probabilities(at, nothing)))
+        .containsExactly(0.5, 0.5, 0.5, 0.5);
   }
 
   @Test
