@@ -29,6 +29,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       AdaptCommand.class,
       RankCommand.class,
       SelectCommand.class,
+      CalibrateCommand.class,
       EdgeCommand.class,
       GpCommand.class,
       ScalingCommand.class,
