@@ -234,8 +234,9 @@ record RankTable(String data, long rows, int classes, String by, Agreement agree
       one.put("features", entry.dimension());
       one.put("scores", entry.scores());
       one.put("left", entry.left());
-      if (known.containsKey(entry.name())) {
-        one.put("accuracy", known.get(entry.name()));
+      Double accuracy = known.get(entry.name());
+      if (accuracy != null) {
+        one.put("accuracy", accuracy);
       }
       candidates.add(one);
     }

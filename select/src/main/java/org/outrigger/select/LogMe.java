@@ -116,7 +116,6 @@ public final class LogMe implements ModelScore {
   private static Evidence evidence(
       Tensor features, Targets targets, Settings settings, double extra) {
     double n = features.size(0);
-    double d = features.size(1);
     Spectrum spectrum = Spectrum.of(Rows.of(features), targets);
     Tensor sigma = spectrum.sigma().unsqueeze(1); // [k, 1]
     Tensor squares = spectrum.projections().square(); // [k, T]
