@@ -130,6 +130,7 @@ public final class CorrectnessCalibration implements Calibrator {
   private volatile @Nullable Fit fit;
 
   /** What was learned; owns its tensors. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Fit(
       Map<String, Tensor> network,
       double scale,

@@ -1,5 +1,6 @@
 package org.outrigger.calibrate.conformal;
 
+import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -95,7 +96,7 @@ public final class ClassConditional extends SplitConformal<ClassConditional.Sett
     long count = few.sum().item_long();
     if (count > 0) {
       List<Long> some =
-          java.util.Arrays.stream(Tensors.longs(few.nonzero())).boxed().limit(10).toList();
+          Arrays.stream(Tensors.longs(few.nonzero())).boxed().limit(10).toList();
       LOG.warn(
           "{} of {} classes have too few held-out rows for alpha = {} and will be in every set"
               + " (the first: {}). Give {} or more of each.",

@@ -74,9 +74,8 @@ public final class ConformalQuantile {
                               .sub(new Scalar(SLACK))
                               .ceil()
                               .clamp_min(new Scalar(1.0));
-                      Tensor infinite = new Tensor(infinity(scores));
-                      Tensor sorted =
-                          torch.sort(torch.where(mine, scores, infinite), -1, false).get0();
+                                            Tensor sorted =
+                          torch.sort(torch.where(mine, scores, infinity(scores)), -1, false).get0();
                       Tensor at =
                           k.clamp_max(new Scalar((double) n))
                               .sub(new Scalar(1.0))

@@ -1,5 +1,6 @@
 package org.outrigger.calibrate.conformal;
 
+import java.util.Locale;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
@@ -132,13 +133,13 @@ public final class CovariateShiftConformal
         .tensor("features", features, "N", "D");
     Shapes.finite("features", features);
     long n = labels.size(0);
-    if (n < 2 * settings.folds) {
+    if (n < 2L * settings.folds) {
       throw new OutriggerException(
           who()
               + " with "
               + settings.folds
               + " folds needs "
-              + 2 * settings.folds
+              + 2L * settings.folds
               + " held-out rows or more, but there are "
               + n
               + ": give more, or lower folds.");
@@ -184,7 +185,7 @@ public final class CovariateShiftConformal
               + " overlap, or there are too few. Sets will be large and their coverage uncertain;"
               + " {} effective rows or more are wanted for alpha = {}.",
           labels.size(0),
-          String.format(java.util.Locale.ROOT, "%.1f", effective),
+          String.format(Locale.ROOT, "%.1f", effective),
           wanted,
           settings.alpha);
     }
@@ -326,7 +327,7 @@ public final class CovariateShiftConformal
   @Override
   protected String scope(Learned learned) {
     return String.format(
-        java.util.Locale.ROOT,
+        Locale.ROOT,
         "on average over inputs like the target's, as far as the weights of the %d held-out rows"
             + " (worth %.0f) are right and labels depend on inputs as before",
         learned.rows(),

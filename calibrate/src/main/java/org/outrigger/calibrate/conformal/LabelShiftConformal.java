@@ -1,8 +1,10 @@
 package org.outrigger.calibrate.conformal;
 
 import java.util.List;
+import java.util.Locale;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
@@ -120,7 +122,7 @@ public final class LabelShiftConformal extends SplitConformal<LabelShiftConforma
     long classes = probabilities.size(1);
     Tensor held =
         torch
-            .bincount(labels, new org.bytedeco.pytorch.TensorOptional(), classes)
+            .bincount(labels, new TensorOptional(), classes)
             .to(ScalarType.Double)
             .div(new Scalar((double) labels.size(0)));
     Tensor weights = weights(settings, probabilities, labels, held);
@@ -202,7 +204,7 @@ public final class LabelShiftConformal extends SplitConformal<LabelShiftConforma
             LOG.warn(
                 "The predictions hardly tell some classes apart (smallest singular value {} of the"
                     + " largest), so that the target's class mix is uncertain.",
-                String.format(java.util.Locale.ROOT, "%.1e", least));
+                String.format(Locale.ROOT, "%.1e", least));
           }
           Tensor w = torch.linalg_pinv(joint, SINGULAR, false).mv(mean);
           w = w.clamp_min(new Scalar(0.0)).masked_fill(held.eq(new Scalar(0.0)), new Scalar(0.0));

@@ -73,7 +73,7 @@ public final class RiskBounds {
     }
     return events == n
         ? 1
-        : BetaDistribution.of(events + 1.0, n - events).inverseSurvivalProbability(delta);
+        : BetaDistribution.of(events + 1.0, (double) (n - events)).inverseSurvivalProbability(delta);
   }
 
   /**

@@ -1,6 +1,7 @@
 package org.outrigger.calibrate.conformal;
 
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -229,7 +230,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   }
 
   static String percent(double share) {
-    return String.format(java.util.Locale.ROOT, "%.4f", 100 * share).replaceAll("\\.?0+$", "")
+    return String.format(Locale.ROOT, "%.4f", 100 * share).replaceAll("\\.?0+$", "")
         + " %";
   }
 

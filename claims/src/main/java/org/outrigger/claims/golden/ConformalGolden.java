@@ -54,7 +54,7 @@ final class ConformalGolden {
         case "lac_mapie_rule" ->
             golden.deviates(
                 output, "another library's quantile, sometimes one order statistic above");
-        case "k" -> golden.expect(output, ConformalQuantile.rank(labels.size(0), alpha));
+        case "k" -> golden.expect(output, (double) ConformalQuantile.rank(labels.size(0), alpha));
         default -> {
           // Left unchecked, which the runner reports.
         }
