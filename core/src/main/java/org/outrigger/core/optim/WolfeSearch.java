@@ -13,7 +13,7 @@ final class WolfeSearch {
   private static final double DECREASE = 1e-4;
   private static final double FLATTER = 0.9;
   private static final double ROUNDING = 1e-14;
-  private static final int TRIALS = 40;
+  private static final int TRIALS = 30;
 
   /** A point on the line. */
   @SuppressWarnings("ArrayRecordComponent")
