@@ -46,6 +46,7 @@ public record CalibratorChoice(Calibrator chosen, List<Row> rows, double uncalib
       long parameters,
       String leftOut) {}
 
+  @SuppressWarnings("ArrayRecordComponent")
   private record Score(Calibrator calibrator, double[] losses, long parameters, String leftOut) {
     double mean() {
       double sum = 0;

@@ -61,6 +61,7 @@ public record Lbfgs(int history, int maxIterations, double tolerance) {
       double[] x, double value, double gradientNorm, int iterations, boolean converged) {}
 
   /** A step between two points and the change of the gradient along it. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Step(double[] x, double[] gradient, double product) {}
 
   /**
