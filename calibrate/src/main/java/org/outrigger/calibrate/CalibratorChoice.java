@@ -18,7 +18,8 @@ import org.outrigger.core.torch.Tensors;
  * A choice among calibrators by cross-validation. Each is fitted on all folds but one and judged by
  * the negative log-likelihood of that one. The best is the one with the smallest mean; all that are
  * worse by no more than one standard error of the difference count as good, and of these the one
- * with the fewest parameters is chosen.
+ * with the fewest parameters is chosen. Full linear maps with more parameters than rows are left
+ * out.
  *
  * @param chosen the one that was chosen, as it was given; to be fitted on all data
  * @param rows one a candidate, the best first
@@ -45,6 +46,7 @@ public record CalibratorChoice(Calibrator chosen, List<Row> rows, double uncalib
       long parameters,
       String leftOut) {}
 
+  @SuppressWarnings("ArrayRecordComponent")
   private record Score(Calibrator calibrator, double[] losses, long parameters, String leftOut) {
     double mean() {
       double sum = 0;
@@ -84,6 +86,15 @@ public record CalibratorChoice(Calibrator chosen, List<Row> rows, double uncalib
   private static Score score(Calibrator calibrator, Tensor logits, Tensor labels, Folds folds) {
     double[] losses = new double[Math.toIntExact(logits.size(0))];
     long[] parameters = {0};
+    if (calibrator instanceof FittedCalibrator<?> fitted
+        && fitted.parametersFor(logits.size(1)) > logits.size(0)) {
+      // Such a fit takes minutes with many classes, and is not chosen in the end.
+      return new Score(
+          calibrator,
+          losses,
+          0,
+          fitted.parametersFor(logits.size(1)) + " parameters, but " + losses.length + " rows.");
+    }
     try {
       for (int f = 0; f < folds.count(); f++) {
         int fold = f;

@@ -125,6 +125,11 @@ public final class DirichletCalibration extends FittedCalibrator<DirichletCalibr
   }
 
   @Override
+  long parametersFor(long classes) {
+    return classes * (classes + 1);
+  }
+
+  @Override
   void shapes(Shapes shapes, Fitted fitted) {
     shapes
         .size("C + 1", fitted.classes() + 1, "its classes")

@@ -97,6 +97,11 @@ abstract class FittedCalibrator<S extends Record> implements Calibrator {
     return false;
   }
 
+  /** How many parameters a fit would choose, where that is known before and may be many; or 0. */
+  long parametersFor(long classes) {
+    return 0;
+  }
+
   @Override
   public final boolean fitted() {
     return fitted != null;

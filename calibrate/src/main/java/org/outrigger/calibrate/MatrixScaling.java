@@ -114,6 +114,11 @@ public final class MatrixScaling extends FittedCalibrator<MatrixScaling.Settings
   }
 
   @Override
+  long parametersFor(long classes) {
+    return classes * (classes + 1);
+  }
+
+  @Override
   void shapes(Shapes shapes, Fitted fitted) {
     shapes
         .size("C + 1", fitted.classes() + 1, "its classes")

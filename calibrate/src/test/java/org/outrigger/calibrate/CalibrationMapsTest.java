@@ -99,13 +99,13 @@ class CalibrationMapsTest {
   @Test
   void strongPenaltiesLeaveTheLogitsAsTheyAre() {
     Tensor plain = torch.softmax(logits, 1);
-    Tensor vector = VectorScaling.probabilities(logits, VectorScaling.fit(logits, labels, 1e6));
-    assertThat(vector.sub(plain).abs().max().item_double()).isLessThan(1e-4);
+    Tensor vector = VectorScaling.probabilities(logits, VectorScaling.fit(logits, labels, 100));
+    assertThat(vector.sub(plain).abs().max().item_double()).isLessThan(0.02);
     // ODIR leaves the diagonal free: what remains is a slope for each class.
-    Tensor w = MatrixScaling.fit(logits, labels, 1e6, 1e6);
-    assertThat(w.select(1, 3).abs().max().item_double()).isLessThan(1e-5);
+    Tensor w = MatrixScaling.fit(logits, labels, 100, 100);
+    assertThat(w.select(1, 3).abs().max().item_double()).isLessThan(0.01);
     assertThat(w.narrow(1, 0, 3).sub(w.narrow(1, 0, 3).diag().diag()).abs().max().item_double())
-        .isLessThan(1e-5);
+        .isLessThan(0.01);
   }
 
   @Test

@@ -39,7 +39,7 @@ public record CalibrationIntervals(Map<String, Interval> intervals) {
     WeightedRows rows = new WeightedRows(probabilities, labels, bins);
     Map<String, Interval> all = new LinkedHashMap<>(bootstrap.counts(labels.length, rows::figures));
     long cost = (long) labels.length * probabilities[0].length;
-    int affordable = (int) Math.max(50, Math.min(bootstrap.resamples(), BUDGET / cost));
+    int affordable = (int) Math.min(bootstrap.resamples(), Math.max(50, BUDGET / cost));
     Bootstrap fewer = new Bootstrap(affordable, bootstrap.level(), bootstrap.seed());
     all.putAll(fewer.counts(labels.length, counts -> Map.of(CLASSWISE, rows.classwiseEce(counts))));
     return new CalibrationIntervals(all);

@@ -61,6 +61,7 @@ public record Lbfgs(int history, int maxIterations, double tolerance) {
       double[] x, double value, double gradientNorm, int iterations, boolean converged) {}
 
   /** A step between two points and the change of the gradient along it. */
+  @SuppressWarnings("ArrayRecordComponent")
   private record Step(double[] x, double[] gradient, double product) {}
 
   /**
@@ -108,16 +109,19 @@ public record Lbfgs(int history, int maxIterations, double tolerance) {
     }
     Deque<Step> steps = new ArrayDeque<>();
     int iteration = 0;
+    double restart = Double.POSITIVE_INFINITY;
     while (norm > tolerance && iteration < maxIterations) {
       double[] direction = direction(gradient, steps);
       double first = steps.isEmpty() ? Math.min(1, 1 / norm) : 1;
       WolfeSearch.Point next =
           new WolfeSearch(problem, x, direction).from(value, gradient).search(first);
       if (next == null) {
-        if (steps.isEmpty()) {
+        if (steps.isEmpty() || norm > restart / 2) {
           break;
         }
-        // The remembered curvature no longer fits: begin again with the gradient.
+        // The remembered curvature no longer fits: begin again with the gradient, but not forever
+        // where rounding leaves nothing to gain.
+        restart = norm;
         steps.clear();
         continue;
       }

@@ -13,7 +13,7 @@ final class WolfeSearch {
   private static final double DECREASE = 1e-4;
   private static final double FLATTER = 0.9;
   private static final double ROUNDING = 1e-14;
-  private static final int TRIALS = 40;
+  private static final int TRIALS = 30;
 
   /** A point on the line. */
   @SuppressWarnings("ArrayRecordComponent")
@@ -47,7 +47,7 @@ final class WolfeSearch {
     double step = first;
     while (trials < TRIALS) {
       Point now = at(step);
-      if (!smaller(now) || (before != start && now.value >= before.value + rounding())) {
+      if (!smaller(now) || (before.step > 0 && now.value >= before.value + rounding())) {
         return narrow(before, now);
       }
       if (flat(now)) {
@@ -59,7 +59,7 @@ final class WolfeSearch {
       before = now;
       step *= 2;
     }
-    return before == start ? null : before;
+    return before.step == 0 ? null : before;
   }
 
   /**
@@ -82,7 +82,7 @@ final class WolfeSearch {
         low = now;
       }
     }
-    return low == start ? null : low;
+    return low.step == 0 ? null : low;
   }
 
   /** The minimum of the cubic through both ends, kept a tenth away from them; else the middle. */
