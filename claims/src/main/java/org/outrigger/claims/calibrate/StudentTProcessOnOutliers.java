@@ -82,6 +82,16 @@ public final class StudentTProcessOnOutliers implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "Nothing but this set-up was tried. The Student-t process has the smaller NLL with outliers"
+        + " on both data sets and every seed, and on average the smaller gain of the two is 0.76; but"
+        + " on seeds 0 and 1 it is 0.05 and 0.06, not 0.3. After 150 rows its tails have at least 150"
+        + " degrees of freedom, which a normal differs from only beyond some five scales: the gain"
+        + " comes from the one or two largest of 15 outliers, and where a seed draws none far out"
+        + " there is little of it.";
+  }
+
+  @Override
   public Map<String, Double> run(long seed, Scale scale) {
     Torch.start();
     Map<String, Double> figures = new LinkedHashMap<>();
