@@ -205,10 +205,9 @@ final class GpFitCommand implements Runnable {
         held);
     text.printf(
         Locale.ROOT,
-        "process %s, degrees of freedom %s, noise %.3f of the target's variance%n",
+        "process %s, degrees of freedom %s%n",
         model.settings().process().name().toLowerCase(Locale.ROOT).replace('_', '-'),
-        GpReport.degreesOfFreedom(model),
-        model.hyperParameters().eps());
+        GpReport.degreesOfFreedom(model));
     if (held > 0) {
       Tensor rest = order.narrow(0, 0, held);
       measure(

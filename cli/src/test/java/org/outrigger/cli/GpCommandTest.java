@@ -22,7 +22,8 @@ class GpCommandTest {
     for (int i = 0; i < 60; i++) {
       double a = Math.sin(i * 1.7);
       double b = Math.cos(i * 2.3);
-      lines.add("row" + i + "," + a + "," + b + "," + (50 + 10 * a - 5 * b + 0.3 * Math.sin(i * 9.1)));
+      lines.add(
+          "row" + i + "," + a + "," + b + "," + (50 + 10 * a - 5 * b + 0.3 * Math.sin(i * 9.1)));
     }
     return Files.write(folder.resolve("table.csv"), lines);
   }
@@ -31,8 +32,20 @@ class GpCommandTest {
     List<Object> words =
         new ArrayList<>(
             List.of(
-                "gp", "fit", "--data", data, "--target", "price", "--id-column", "name", "--out",
-                out, "--kernel", "mlp:hiddenLayers=1", "--setting", "lbfgsIterations=6"));
+                "gp",
+                "fit",
+                "--data",
+                data,
+                "--target",
+                "price",
+                "--id-column",
+                "name",
+                "--out",
+                out,
+                "--kernel",
+                "mlp:hiddenLayers=1",
+                "--setting",
+                "lbfgsIterations=6"));
     words.addAll(Arrays.asList(more));
     return Shell.run(words.toArray());
   }
@@ -52,8 +65,17 @@ class GpCommandTest {
     Path out = folder.resolve("out.csv");
     assertThat(
             Shell.run(
-                    "gp", "predict", "--model", model, "--data", table(), "--truth", "--id-column",
-                    "name", "--out", out)
+                    "gp",
+                    "predict",
+                    "--model",
+                    model,
+                    "--data",
+                    table(),
+                    "--truth",
+                    "--id-column",
+                    "name",
+                    "--out",
+                    out)
                 .worked()
                 .out())
         .contains("60 rows of table.csv predicted", "RMSE", "Predictions: " + out);
@@ -71,8 +93,20 @@ class GpCommandTest {
     Path model = folder.resolve("d.gp");
     assertThat(
             Shell.run(
-                    "gp", "fit", "--data", "diabetes", "--target", "progression", "--process",
-                    "gaussian", "--limit", "80", "--setting", "fit=false", "--out", model)
+                    "gp",
+                    "fit",
+                    "--data",
+                    "diabetes",
+                    "--target",
+                    "progression",
+                    "--process",
+                    "gaussian",
+                    "--limit",
+                    "80",
+                    "--setting",
+                    "fit=false",
+                    "--out",
+                    model)
                 .worked()
                 .out())
         .contains("Diabetes", "64 rows of 10 columns learned", "process gaussian");
