@@ -118,7 +118,7 @@ class GpCommandTest {
     Path data = table();
     Shell.run("gp", "fit", "--data", data, "--target", "prize", "--out", model)
         .refused("no column 'prize'", "price");
-    fit(data, model, "--process", "cauchy").refused("process", "cauchy");
+    fit(data, model, "--process", "cauchy").refused("cauchy", "student-t, gaussian, burr");
     fit(data, model, "--test", "1").refused("test = 1.0");
     fit(data, model, "--test", "0", "--report", folder.resolve("r.html")).refused("--test 0");
     Shell.run("gp", "predict", "--model", data, "--data", data, "--out", folder.resolve("o.csv"))
