@@ -22,6 +22,9 @@
  *   <li>{@link org.outrigger.calibrate.AutoCalibrator}: chooses by cross-validation ({@link
  *       org.outrigger.calibrate.CalibratorChoice})
  * </ul>
+ *
+ * <p>Processes over functions, which predict by themselves, are in {@code
+ * org.outrigger.calibrate.nngp}.
  */
 @NullMarked
 package org.outrigger.calibrate;

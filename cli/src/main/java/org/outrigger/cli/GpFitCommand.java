@@ -49,6 +49,8 @@ import picocli.CommandLine.Spec;
 final class GpFitCommand implements Runnable {
   static final String SLUG = "nngp-scale-mixtures";
 
+  private static final List<String> PROCESSES = List.of("student-t", "gaussian", "burr");
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -75,8 +77,7 @@ final class GpFitCommand implements Runnable {
   @Option(
       names = "--kernel",
       paramLabel = "NETWORK",
-      description =
-          "mlp or resnet, with settings after colons: mlp:hiddenLayers=2:activation=erf.")
+      description = "mlp or resnet, with settings after colons: mlp:hiddenLayers=2:activation=erf.")
   private @Nullable String kernel;
 
   @Option(
@@ -152,8 +153,11 @@ final class GpFitCommand implements Runnable {
     Map<String, Object> changes = new LinkedHashMap<>();
     changes.put("seed", seed);
     if (process != null) {
-      String name = process.toUpperCase(Locale.ROOT).replace('-', '_');
-      changes.put("process", name.equals("GP") ? "GAUSSIAN" : name);
+      if (!PROCESSES.contains(process)) {
+        throw new OutriggerException(
+            "--process '" + process + "' is not known: use " + String.join(", ", PROCESSES) + ".");
+      }
+      changes.put("process", process.toUpperCase(Locale.ROOT).replace('-', '_'));
     }
     if (kernel != null) {
       String[] words = kernel.split(":", -1);
@@ -205,10 +209,9 @@ final class GpFitCommand implements Runnable {
         held);
     text.printf(
         Locale.ROOT,
-        "process %s, degrees of freedom %s, noise %.3f of the target's variance%n",
+        "process %s, degrees of freedom %s%n",
         model.settings().process().name().toLowerCase(Locale.ROOT).replace('_', '-'),
-        GpReport.degreesOfFreedom(model),
-        model.hyperParameters().eps());
+        GpReport.degreesOfFreedom(model));
     if (held > 0) {
       Tensor rest = order.narrow(0, 0, held);
       measure(

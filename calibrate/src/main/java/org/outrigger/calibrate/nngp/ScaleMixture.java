@@ -19,6 +19,7 @@ public final class ScaleMixture {
   private static final double SMALLEST = 1e-300;
 
   /** Which prior the scale has. */
+  @SuppressWarnings("JavaLangClash")
   public enum Process {
     /** Fixed: a Gaussian process. */
     GAUSSIAN,
@@ -125,8 +126,8 @@ public final class ScaleMixture {
   }
 
   /**
-   * What turns a posterior variance into the squared scale of the predictive Student-t: {@code (2a +
-   * q a/b) / (2a + n) * b/a}.
+   * What turns a posterior variance into the squared scale of the predictive Student-t: {@code (2a
+   * + q a/b) / (2a + n) * b/a}.
    */
   public static double studentTFactor(double q, long n, double a, double b) {
     return (2 * a + q * a / b) / (2 * a + n) * b / a;
