@@ -124,8 +124,7 @@ final class SelectDataLifelongCommand implements Runnable {
 
   private LifelongSelection open(Model opened) {
     if (!Files.exists(poolFile)) {
-      return new LifelongSelection(
-          Methods.create(AdaptInfinity.class, "adapt-infinity", settings));
+      return new LifelongSelection(Methods.create(AdaptInfinity.class, "adapt-infinity", settings));
     }
     State saved = StateFiles.read(poolFile);
     Map<String, Object> all = new LinkedHashMap<>(LifelongSelection.settings(saved));

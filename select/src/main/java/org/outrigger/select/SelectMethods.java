@@ -10,8 +10,6 @@ import org.outrigger.select.data.Qdc;
 public final class SelectMethods implements MethodProvider {
   @Override
   public List<Class<? extends Method>> methods() {
-    return List.of(
-        AdaptInfinity.class,
-        Qdc.class);
+    return List.of(AdaptInfinity.class, Qdc.class);
   }
 }

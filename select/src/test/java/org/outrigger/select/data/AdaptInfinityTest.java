@@ -30,8 +30,7 @@ class AdaptInfinityTest {
     Torch.start();
     try (PointerScope scope = new PointerScope();
         Rng rng = new Rng(seed)) {
-      int[] sizes =
-          Tensors.ints(rng.uniform(k).mul(new Scalar(60.0)).floor().add(new Scalar(1.0)));
+      int[] sizes = Tensors.ints(rng.uniform(k).mul(new Scalar(60.0)).floor().add(new Scalar(1.0)));
       double[] weights = Tensors.doubles(rng.uniform(k));
       for (int[] raw :
           List.of(
@@ -83,8 +82,9 @@ class AdaptInfinityTest {
           .isCloseTo(bits, within(1e-9));
       Tensor constant = x.mul(new Scalar(0.0)).add(new Scalar(0.1));
       assertThat(ScoreChoice.entropyBits(constant, 50, 4)).isZero();
-      Tensor both = org.bytedeco.pytorch.global.torch.stack(
-          new org.bytedeco.pytorch.TensorVector(constant, x), 1);
+      Tensor both =
+          org.bytedeco.pytorch.global.torch.stack(
+              new org.bytedeco.pytorch.TensorVector(constant, x), 1);
       assertThat(ScoreChoice.choose(both, new double[] {0, bits})).isEqualTo(1);
       assertThat(ScoreChoice.choose(both, new double[] {0, 0})).isEqualTo(1);
     }

@@ -17,15 +17,13 @@ import org.outrigger.core.io.StateFiles;
 import org.outrigger.core.method.Methods;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.torch.ResidentMemory;
-import org.outrigger.core.torch.Tensors;
 import org.outrigger.datasets.Digits;
 
 class LifelongSelectionTest {
   @TempDir Path folder;
 
   private static NeuralModel model() {
-    return NeuralModel.create(
-        "mlp", Map.of("hidden", List.of(12, 8)), new long[] {64}, 10, 0);
+    return NeuralModel.create("mlp", Map.of("hidden", List.of(12, 8)), new long[] {64}, 10, 0);
   }
 
   private static LifelongSelection run(Map<String, ?> changes) {
@@ -46,8 +44,7 @@ class LifelongSelectionTest {
       assertThat(quick.sub(full).abs().amax().item_double()).isLessThan(1e-6);
       RademacherProjection projection = new RademacherProjection(16, 0);
       Tensor estimate =
-          GradientVectors.zeroOrder(
-              model, "fc2", batch.inputs(), batch.labels(), projection, 1e-2);
+          GradientVectors.zeroOrder(model, "fc2", batch.inputs(), batch.labels(), projection, 1e-2);
       assertThat(estimate.sub(projection.project(full)).abs().amax().item_double())
           .isLessThan(2e-3);
     }
@@ -106,14 +103,12 @@ class LifelongSelectionTest {
     try (PointerScope scope = new PointerScope();
         NeuralModel model = model();
         TensorDataset digits = Digits.all()) {
-      LifelongSelection run =
-          run(Map.of("contextWidth", 32, "sign", true, "budget", "DENSITY"));
+      LifelongSelection run = run(Map.of("contextWidth", 32, "sign", true, "budget", "DENSITY"));
       LifelongSelection.Step step = run.step(model, "digits", digits.limit(80), 30, 80);
       assertThat(step.report().clusters())
           .anySatisfy(c -> assertThat(c.entropies().get("grounding")).isPositive());
       assertThatThrownBy(
-              () ->
-                  run(Map.of("contextWidth", 65)).step(model, "d", digits.limit(80), 30, 80))
+              () -> run(Map.of("contextWidth", 65)).step(model, "d", digits.limit(80), 30, 80))
           .hasMessageContaining("does not fit rows of 64");
     }
   }

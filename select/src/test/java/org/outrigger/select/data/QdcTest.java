@@ -114,8 +114,7 @@ class QdcTest {
       assertThat(DataChoice.scoreThenFilter(q, c, e, 4, 0.1, 1, 1)).containsExactly(1, 2, 3);
       assertThat(DataChoice.greedyBalance(q, c, e, 4, 0, 0, 1)).startsWith(0, 3);
       assertThat(DataChoice.greedyBalance(q, c, e, 4, 1, 1, 0)).containsExactly(1, 0, 2, 3);
-      assertThatThrownBy(
-              () -> DataChoice.greedyBalance(q.mul(new Scalar(2.0)), c, e, 2, 1, 1, 1))
+      assertThatThrownBy(() -> DataChoice.greedyBalance(q.mul(new Scalar(2.0)), c, e, 2, 1, 1, 1))
           .hasMessageContaining("[0, 1]");
     }
   }
