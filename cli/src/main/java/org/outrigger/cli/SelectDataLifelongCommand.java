@@ -40,9 +40,9 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger select data lifelong --model m.safetensors --pool pool.safetensors \\",
+      "  outrigger select data lifelong --model m.safetensors --pool p.safetensors \\",
       "      --add march/ --train-budget 500 --pool-budget 5000 --out march.csv",
-      "  outrigger select data lifelong --model m2.safetensors --pool pool.safetensors \\",
+      "  outrigger select data lifelong --model m2.safetensors --pool p.safetensors \\",
       "      --add april/ --train-budget 500 --pool-budget 5000 --out april.csv",
     })
 final class SelectDataLifelongCommand implements Runnable {

@@ -44,9 +44,9 @@ class LifelongSelectionTest {
       assertThat(quick.sub(full).abs().amax().item_double()).isLessThan(1e-6);
       RademacherProjection projection = new RademacherProjection(16, 0);
       Tensor estimate =
-          GradientVectors.zeroOrder(model, "fc2", batch.inputs(), batch.labels(), projection, 1e-2);
+          GradientVectors.zeroOrder(model, "fc2", batch.inputs(), batch.labels(), projection, 1e-3);
       assertThat(estimate.sub(projection.project(full)).abs().amax().item_double())
-          .isLessThan(2e-3);
+          .isLessThan(5e-3);
     }
   }
 
