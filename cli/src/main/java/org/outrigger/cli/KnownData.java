@@ -120,14 +120,12 @@ final class KnownData {
   }
 
   private Rows texts(Path path, String column) {
-    List<String> texts =
-        TextColumn.read(path, column.equals("-") ? null : column, reading.limit());
+    List<String> texts = TextColumn.read(path, column.equals("-") ? null : column, reading.limit());
     Tensor lengths = null;
     if (complexity == null) {
       int[][] tokens = TextMeasures.tokens(texts);
       lengths =
-          Tensors.of(
-              Arrays.stream(tokens).mapToDouble(t -> t.length).toArray(), tokens.length);
+          Tensors.of(Arrays.stream(tokens).mapToDouble(t -> t.length).toArray(), tokens.length);
     }
     return new Rows(
         String.valueOf(path.getFileName()),
@@ -196,9 +194,7 @@ final class KnownData {
           ids,
           all(embeddings).to(ScalarType.Double),
           opened == null ? "inputs" : "features of " + opened.name(),
-          quality != null
-              ? column(path, quality, ids.size())
-              : scored ? all(confidences) : null,
+          quality != null ? column(path, quality, ids.size()) : scored ? all(confidences) : null,
           complexity != null
               ? column(path, complexity, ids.size())
               : scored ? all(difficulties) : null,

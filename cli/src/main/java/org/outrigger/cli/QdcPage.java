@@ -25,8 +25,7 @@ final class QdcPage {
   static TextTable table(QdcReport report) {
     TextTable table = new TextTable("family", "measure", "value", "rows", "settings");
     for (Measure m : report.measures()) {
-      table.row(
-          family(m), m.name(), number(m.value()), Integer.toString(m.n()), m.settings());
+      table.row(family(m), m.name(), number(m.value()), Integer.toString(m.n()), m.settings());
     }
     return table;
   }
@@ -44,8 +43,10 @@ final class QdcPage {
     ReportPage page =
         new ReportPage(
             "Quality, diversity, complexity: " + report.name(),
-            report.n() + " rows" + (report.embedding().isEmpty() ? "" : ", embedded by "
-                + report.embedding()) + ".");
+            report.n()
+                + " rows"
+                + (report.embedding().isEmpty() ? "" : ", embedded by " + report.embedding())
+                + ".");
     page.figures(headline(report));
     for (QdcReport.Family family : QdcReport.Family.values()) {
       List<List<String>> rows =
@@ -54,10 +55,7 @@ final class QdcPage {
               .map(
                   m ->
                       List.of(
-                          m.name(),
-                          number(m.value()),
-                          m.larger() ? "more" : "less",
-                          m.settings()))
+                          m.name(), number(m.value()), m.larger() ? "more" : "less", m.settings()))
               .toList();
       if (!rows.isEmpty()) {
         String name = family.name().charAt(0) + family.name().substring(1).toLowerCase(Locale.ROOT);
@@ -88,9 +86,7 @@ final class QdcPage {
         new Chart.Line(
             title,
             frontier.stream().mapToDouble(FrontierPoint::quality).toArray(),
-            frontier.stream()
-                .mapToDouble(p -> coverage ? p.coverage() : p.nearest())
-                .toArray()));
+            frontier.stream().mapToDouble(p -> coverage ? p.coverage() : p.nearest()).toArray()));
   }
 
   private static List<ReportPage.Figure> headline(QdcReport report) {
@@ -104,8 +100,7 @@ final class QdcPage {
         (name, note) ->
             report
                 .find(name)
-                .ifPresent(
-                    m -> figures.add(new ReportPage.Figure(name, number(m.value()), note))));
+                .ifPresent(m -> figures.add(new ReportPage.Figure(name, number(m.value()), note))));
     return figures;
   }
 }

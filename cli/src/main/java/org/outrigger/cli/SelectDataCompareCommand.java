@@ -35,8 +35,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Compares data sets by quality, diversity and complexity.",
-      "Every set is measured on as many rows, those of the smallest. Sets that no other beats in one"
-          + " aim without losing in another are on the Pareto front."
+      "Every set is measured on as many rows, those of the smallest. Sets that no other beats in"
+          + " one aim without losing in another are on the Pareto front."
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -124,8 +124,7 @@ final class SelectDataCompareCommand implements Runnable {
                         .mapToDouble(
                             aim -> {
                               double value = each.value(aim);
-                              boolean larger =
-                                  each.find(aim).map(Measure::larger).orElse(true);
+                              boolean larger = each.find(aim).map(Measure::larger).orElse(true);
                               return larger ? value : -value;
                             })
                         .toArray())
@@ -162,8 +161,7 @@ final class SelectDataCompareCommand implements Runnable {
     for (Measure m : reports.get(0).measures()) {
       if (reports.stream().allMatch(each -> each.find(m.name()).isPresent())) {
         List<String> cells =
-            new ArrayList<>(
-                List.of(m.family().name().toLowerCase(Locale.ROOT), m.name()));
+            new ArrayList<>(List.of(m.family().name().toLowerCase(Locale.ROOT), m.name()));
         reports.forEach(each -> cells.add(QdcPage.number(each.value(m.name()))));
         rows.add(cells);
       }
@@ -181,8 +179,8 @@ final class SelectDataCompareCommand implements Runnable {
       out.println(Json.pretty(all));
       return;
     }
-    out.println("Each set on " + reports.get(0).n() + " rows, embedded by "
-        + reports.get(0).embedding());
+    out.println(
+        "Each set on " + reports.get(0).n() + " rows, embedded by " + reports.get(0).embedding());
     out.println();
     TextTable table = new TextTable(header.toArray(new String[0]));
     rows.forEach(table::row);

@@ -40,9 +40,9 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
-      "  outrigger select data lifelong --model m.safetensors --pool pool.safetensors \\",
+      "  outrigger select data lifelong --model m.safetensors --pool p.safetensors \\",
       "      --add march/ --train-budget 500 --pool-budget 5000 --out march.csv",
-      "  outrigger select data lifelong --model m2.safetensors --pool pool.safetensors \\",
+      "  outrigger select data lifelong --model m2.safetensors --pool p.safetensors \\",
       "      --add april/ --train-budget 500 --pool-budget 5000 --out april.csv",
     })
 final class SelectDataLifelongCommand implements Runnable {
@@ -124,8 +124,7 @@ final class SelectDataLifelongCommand implements Runnable {
 
   private LifelongSelection open(Model opened) {
     if (!Files.exists(poolFile)) {
-      return new LifelongSelection(
-          Methods.create(AdaptInfinity.class, "adapt-infinity", settings));
+      return new LifelongSelection(Methods.create(AdaptInfinity.class, "adapt-infinity", settings));
     }
     State saved = StateFiles.read(poolFile);
     Map<String, Object> all = new LinkedHashMap<>(LifelongSelection.settings(saved));

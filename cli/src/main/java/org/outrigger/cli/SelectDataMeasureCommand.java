@@ -102,11 +102,7 @@ final class SelectDataMeasureCommand implements Runnable {
         return;
       }
       out.println(
-          measured.name()
-              + ": "
-              + measured.n()
-              + " rows, embedded by "
-              + measured.embedding());
+          measured.name() + ": " + measured.n() + " rows, embedded by " + measured.embedding());
       out.println();
       QdcPage.table(measured).print(out);
     }

@@ -134,7 +134,10 @@ public final class QdcGolden implements GoldenSuite {
     return Arrays.stream(Tensors.rows(golden.input("tokens")))
         .map(
             row ->
-                Arrays.stream(row).mapToInt(token -> (int) token).filter(t -> t != padding).toArray())
+                Arrays.stream(row)
+                    .mapToInt(token -> (int) token)
+                    .filter(t -> t != padding)
+                    .toArray())
         .toArray(int[][]::new);
   }
 }

@@ -75,8 +75,8 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
 
   @Override
   public String promise() {
-    return "Selecting training data anew at every step, by gradient clusters and informative scores,"
-        + " retains skills, rare ones above all, with a bounded pool and budget.";
+    return "Selecting training data anew at every step, by gradient clusters and informative"
+               + " scores, retains skills, rare ones above all, with a bounded pool and budget.";
   }
 
   @Override
@@ -104,15 +104,16 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
 
   @Override
   public String protocol() {
-    return "Five skills are made of 1,100 of the 8x8 digits, each with ten outputs of its own: clean"
-        + " (1,100 samples), rolled with a checkerboard of signs (60, the rare one), rows flipped"
-        + " (700), inverted (500), transposed (250); they arrive in this order. An MLP 64-64-64-50 is"
-        + " tuned from where it is on M = 300 samples at each step (25 epochs, SGD 0.03, momentum"
-        + " 0.9, batches of 32); the pool holds D = 2,000. Adapt-infinity: gradients of the second"
-        + " layer in 256 dimensions, K = 25, scores EL2N, entropy and perplexity. Tested on the other"
-        + " 697 digits in all five skills; forgetting is the best accuracy on a skill before the last"
-        + " step minus that after it, mean of the first four. The paper's gain in mean accuracy is"
-        + " not visible at this size.";
+    return "Five skills are made of 1,100 of the 8x8 digits, each with ten outputs of its own:"
+               + " clean (1,100 samples), rolled with a checkerboard of signs (60, the rare one),"
+               + " rows flipped (700), inverted (500), transposed (250); they arrive in this order."
+               + " An MLP 64-64-64-50 is tuned from where it is on M = 300 samples at each step (25"
+               + " epochs, SGD 0.03, momentum 0.9, batches of 32); the pool holds D = 2,000."
+               + " Adapt-infinity: gradients of the second layer in 256 dimensions, K = 25, scores"
+               + " EL2N, entropy and perplexity. Tested on the other 697 digits in all five skills;"
+               + " forgetting is the best accuracy on a skill before the last step minus that after"
+               + " it, mean of the first four. The paper's gain in mean accuracy is not visible at"
+               + " this size.";
   }
 
   @Override
@@ -168,13 +169,11 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
           case UNIFORM -> lifelong(train, CoverageSampling.Draw.RANDOM, budget, pool, seed, scale);
           case RANDOM -> replay(train, budget, pool, seed);
           default ->
-              (model, s) ->
-                  train.get(s).shuffled(Rng.derive(seed, "new " + s)).limit(budget);
+              (model, s) -> train.get(s).shuffled(Rng.derive(seed, "new " + s)).limit(budget);
         };
     double[][] accuracy = new double[SKILLS.size()][];
     try (NeuralModel model =
-        NeuralModel.create(
-            "mlp", Map.of("hidden", List.of(64, 64)), new long[] {64}, 50, seed)) {
+        NeuralModel.create("mlp", Map.of("hidden", List.of(64, 64)), new long[] {64}, 50, seed)) {
       for (int s = 0; s < SKILLS.size(); s++) {
         Trainer.of(model)
             .settings(
@@ -214,12 +213,18 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
             AdaptInfinity.class,
             "adapt-infinity",
             Map.of(
-                "clusters", scale.pick(25, 5),
-                "projection", scale.pick(256, 16),
-                "layer", "fc2",
-                "scores", List.of("el2n", "entropy", "perplexity"),
-                "draw", draw,
-                "seed", seed));
+                "clusters",
+                scale.pick(25, 5),
+                "projection",
+                scale.pick(256, 16),
+                "layer",
+                "fc2",
+                "scores",
+                List.of("el2n", "entropy", "perplexity"),
+                "draw",
+                draw,
+                "seed",
+                seed));
     LifelongSelection run = new LifelongSelection(method);
     return (model, s) ->
         run.step(model, SKILLS.get(s).name(), train.get(s), budget, pool).training();

@@ -33,7 +33,9 @@ import org.outrigger.select.data.Qdc;
 import org.outrigger.select.data.QdcData;
 import org.outrigger.select.data.QdcReport;
 
-/** Quality pays on data like the training set, diversity on other data, complexity on long tasks. */
+/**
+ * Quality pays on data like the training set, diversity on other data, complexity on long tasks.
+ */
 public final class QdcOnGeneratedDigits implements Claim {
   private static final String ID = "ID accuracy ";
   private static final String OOD = "OOD accuracy ";
@@ -93,8 +95,8 @@ public final class QdcOnGeneratedDigits implements Claim {
 
   @Override
   public String paper() {
-    return "Havrilla et al., Surveying the Effects of Quality, Diversity, and Complexity in Synthetic"
-        + " Data From Large Language Models, 2024";
+    return "Havrilla et al., Surveying the Effects of Quality, Diversity, and Complexity in"
+               + " Synthetic Data From Large Language Models, 2024";
   }
 
   @Override
@@ -122,15 +124,16 @@ public final class QdcOnGeneratedDigits implements Claim {
   @Override
   public String protocol() {
     return "A generator turns seed digits of 8x8 pixels (60 with angles within 3 degrees, or 600"
-        + " within 45) and adds normal noise of 0.1; half of the labels are drawn anew from the other"
-        + " classes where quality is low; always 600 samples. An MLP 64-64-10 (Adam 3e-3, 40 epochs,"
-        + " batches of 32) is tested on 797 other digits, clean (ID) and turned by 20 to 40 degrees"
-        + " (OOD). Quality is 1 for a right label and 0 for a wrong one; embeddings are pixels; the"
-        + " reference is 400 other digits turned within 45 degrees. The Vendi score and the mean"
-        + " pairwise distance are shown, not gated: they do not separate near-duplicates from variety."
-        + " Complexity: a network 8-64-1 learns to add up a list of digits from 600 lists of one to"
-        + " three, or of one to eight, numbers; right is a sum within one half, on lists of six to"
-        + " eight.";
+               + " within 45) and adds normal noise of 0.1; half of the labels are drawn anew from"
+               + " the other classes where quality is low; always 600 samples. An MLP 64-64-10"
+               + " (Adam 3e-3, 40 epochs, batches of 32) is tested on 797 other digits, clean (ID)"
+               + " and turned by 20 to 40 degrees (OOD). Quality is 1 for a right label and 0 for a"
+               + " wrong one; embeddings are pixels; the reference is 400 other digits turned"
+               + " within 45 degrees. The Vendi score and the mean pairwise distance are shown, not"
+               + " gated: they do not separate near-duplicates from variety. Complexity: a network"
+               + " 8-64-1 learns to add up a list of digits from 600 lists of one to three, or of"
+               + " one to eight, numbers; right is a sum within one half, on lists of six to"
+               + " eight.";
   }
 
   @Override
@@ -168,8 +171,7 @@ public final class QdcOnGeneratedDigits implements Claim {
   private static void difference(
       Map<String, Double> figures, String name, String more, String less) {
     figures.put(
-        name,
-        figures.getOrDefault(more, Double.NaN) - figures.getOrDefault(less, Double.NaN));
+        name, figures.getOrDefault(more, Double.NaN) - figures.getOrDefault(less, Double.NaN));
   }
 
   private static void generate(
@@ -252,9 +254,7 @@ public final class QdcOnGeneratedDigits implements Claim {
 
   private static double accuracy(NeuralModel model, TensorDataset rows) {
     return Scopes.scoped(
-        () ->
-            Accuracy.of(
-                model.predict(rows.inputs()).logits(), Tensors.labels(rows.labels())));
+        () -> Accuracy.of(model.predict(rows.inputs()).logits(), Tensors.labels(rows.labels())));
   }
 
   /** Images turned by angles of their own, with noise, as rows [64]. */
@@ -326,14 +326,14 @@ public final class QdcOnGeneratedDigits implements Claim {
                     .floor()
                     .add(new Scalar((double) shortest));
             double[] places = IntStream.range(0, LONGEST).asDoubleStream().toArray();
-            // As many places as there are numbers, any of the eight: all places are seen in training.
+            // As many places as there are numbers, any of the eight: all places are seen in
+            // training.
             Tensor order = rng.uniform(n, LONGEST).argsort(1, false);
             Tensor used =
                 Tensors.of(places, 1, LONGEST).to(ScalarType.Float).lt(lengths).expand_as(order);
             used = used.gather(1, order);
             Tensor kept = digits.mul(used.to(ScalarType.Float));
-            return TensorDataset.of(
-                kept.div(new Scalar(9.0)), kept.sum(1).to(ScalarType.Long));
+            return TensorDataset.of(kept.div(new Scalar(9.0)), kept.sum(1).to(ScalarType.Long));
           }
         });
   }

@@ -179,8 +179,7 @@ public final class AdaptInfinity implements Method {
    * @param step draws differ from step to step
    * @throws OutriggerException if K exceeds N, M is below 1, or a score is NaN for all samples
    */
-  public Choice choose(
-      Tensor vectors, Tensor scores, List<String> names, int budget, long step) {
+  public Choice choose(Tensor vectors, Tensor scores, List<String> names, int budget, long step) {
     Shapes.check()
         .tensor("The sample vectors", vectors, "N", "p")
         .tensor("The scores", scores, "N", "S")
@@ -221,8 +220,7 @@ public final class AdaptInfinity implements Method {
           Map<String, Double> shown = new LinkedHashMap<>();
           for (int s = 0; s < entropies.length; s++) {
             entropies[s] =
-                ScoreChoice.entropyBits(
-                    own.select(1, s), settings.entropyEdges, ScoreChoice.RANGE);
+                ScoreChoice.entropyBits(own.select(1, s), settings.entropyEdges, ScoreChoice.RANGE);
             shown.put(names.get(s), entropies[s]);
           }
           int best = ScoreChoice.choose(own, entropies);
@@ -239,9 +237,7 @@ public final class AdaptInfinity implements Method {
   private record Groups(
       int[] assignment, int[] sizes, Tensor centroids, double within, int learned) {
     int[] members(int cluster) {
-      return IntStream.range(0, assignment.length)
-          .filter(i -> assignment[i] == cluster)
-          .toArray();
+      return IntStream.range(0, assignment.length).filter(i -> assignment[i] == cluster).toArray();
     }
   }
 
@@ -280,8 +276,7 @@ public final class AdaptInfinity implements Method {
     return new Groups(assignment, sizes, centroids, found.within(), learned ? k : -1);
   }
 
-  private int[] budgets(
-      Groups groups, Tensor x, Tensor scores, List<String> names, int budget) {
+  private int[] budgets(Groups groups, Tensor x, Tensor scores, List<String> names, int budget) {
     int[] sizes = groups.sizes;
     int[] raw =
         switch (settings.budget) {
@@ -289,8 +284,7 @@ public final class AdaptInfinity implements Method {
           case DENSITY ->
               ClusterBudgets.weighted(
                   sizes,
-                  ClusterBudgets.densities(
-                      x, Tensors.labels(groups.assignment), groups.centroids),
+                  ClusterBudgets.densities(x, Tensors.labels(groups.assignment), groups.centroids),
                   budget);
           case SCORE_WEIGHTED ->
               ClusterBudgets.weighted(
@@ -325,8 +319,7 @@ public final class AdaptInfinity implements Method {
         Scopes.scoped(
             () -> {
               double[] known =
-                  Tensors.doubles(
-                      scores.isnan().logical_not().to(ScalarType.Double).sum(0));
+                  Tensors.doubles(scores.isnan().logical_not().to(ScalarType.Double).sum(0));
               boolean[] none = new boolean[known.length];
               for (int s = 0; s < none.length; s++) {
                 none[s] = known[s] == 0;
@@ -382,15 +375,13 @@ public final class AdaptInfinity implements Method {
     }
     int n = assignment.length;
     if (n <= budget) {
-      return new Pruning(
-          IntStream.range(0, n).toArray(), new int[0], new double[0], new int[0]);
+      return new Pruning(IntStream.range(0, n).toArray(), new int[0], new double[0], new int[0]);
     }
     int[][] members =
         Arrays.stream(assignment)
             .distinct()
             .sorted()
-            .mapToObj(
-                c -> IntStream.range(0, n).filter(i -> assignment[i] == c).toArray())
+            .mapToObj(c -> IntStream.range(0, n).filter(i -> assignment[i] == c).toArray())
             .toArray(int[][]::new);
     int[] sizes = Arrays.stream(members).mapToInt(m -> m.length).toArray();
     int[] budgets = ClusterBudgets.fit(ClusterBudgets.balanced(sizes, budget), sizes, budget);
@@ -401,9 +392,7 @@ public final class AdaptInfinity implements Method {
       int[] own = members[c];
       SemanticDuplicates.Redundancy found =
           Scopes.scoped(
-              () ->
-                  SemanticDuplicates.redundancy(
-                      embeddings.index_select(0, Tensors.labels(own))));
+              () -> SemanticDuplicates.redundancy(embeddings.index_select(0, Tensors.labels(own))));
       for (int i = 0; i < own.length; i++) {
         similarity[own[i]] = found.similarity()[i];
         int near = found.nearest()[i];

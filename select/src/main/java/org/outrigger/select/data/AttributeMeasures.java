@@ -116,8 +116,7 @@ public final class AttributeMeasures {
           Tensor cells =
               torch
                   .minimum(
-                      x.div(new Scalar(high - low)).mul(sizes).floor(),
-                      sizes.sub(new Scalar(1.0)))
+                      x.div(new Scalar(high - low)).mul(sizes).floor(), sizes.sub(new Scalar(1.0)))
                   .clamp_min(new Scalar(0.0))
                   .to(ScalarType.Long);
           Tensor cell = cells.select(1, 0).mul(new Scalar((long) columns)).add(cells.select(1, 1));

@@ -117,8 +117,7 @@ public final class ClusterBudgets {
           Tensor n = zeros.index_add(0, clusters, ones);
           Tensor mean = zeros.index_add(0, clusters, x).div(n);
           Tensor apart = x.sub(mean.index_select(0, clusters));
-          return Tensors.doubles(
-              zeros.index_add(0, clusters, apart.mul(apart)).div(n).sqrt());
+          return Tensors.doubles(zeros.index_add(0, clusters, apart.mul(apart)).div(n).sqrt());
         });
   }
 

@@ -45,8 +45,7 @@ public final class ComplexityMeasures {
     Shapes.finite("with", with);
     Shapes.finite("without", without);
     boolean ok =
-        Scopes.scoped(
-            () -> with.amin().item_double() >= 0 && without.amin().item_double() > 0);
+        Scopes.scoped(() -> with.amin().item_double() >= 0 && without.amin().item_double() > 0);
     if (!ok) {
       throw new OutriggerException(
           "Mean losses of answers must be above 0 without the instruction and 0 or more with it.");

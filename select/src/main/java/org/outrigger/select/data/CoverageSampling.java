@@ -83,10 +83,7 @@ public final class CoverageSampling {
           Tensor stratum = cells.neg().add(new Scalar(bins));
           Tensor inside = cells.ge(new Scalar(1)).logical_and(cells.le(new Scalar(bins)));
           return new Strata(
-              low,
-              high,
-              Tensors.ints(torch.where(inside, stratum, new Scalar(-1))),
-              descending);
+              low, high, Tensors.ints(torch.where(inside, stratum, new Scalar(-1))), descending);
         });
   }
 
@@ -119,8 +116,7 @@ public final class CoverageSampling {
    * @param rng draws inside the strata
    * @return {@code budget} positions in 0 .. n-1, ascending
    */
-  public static int[] draw(
-      Tensor scores, int budget, Draw how, int bins, double cut, Rng rng) {
+  public static int[] draw(Tensor scores, int budget, Draw how, int bins, double cut, Rng rng) {
     Shapes.check().tensor("The scores", scores, "n");
     int n = Math.toIntExact(scores.size(0));
     if (budget < 0 || budget > n) {

@@ -116,8 +116,7 @@ public final class DataChoice {
                       Tensor value = base.add(distance, new Scalar(ld)).sub(taken);
                       int best = (int) value.argmax().item_long();
                       taken.select(0, best).fill_(new Scalar(Double.POSITIVE_INFINITY));
-                      Tensor apart =
-                          unit.mv(unit.select(0, best)).neg().add(new Scalar(1.0));
+                      Tensor apart = unit.mv(unit.select(0, best)).neg().add(new Scalar(1.0));
                       distance.copy_(first ? apart : torch.minimum(distance, apart));
                       return best;
                     });

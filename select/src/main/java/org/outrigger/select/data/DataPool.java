@@ -262,8 +262,7 @@ public final class DataPool {
       }
       seen.set(row);
       drops.add(
-          new Drop(
-              row, (int) dropped[4 * i + 1], (int) dropped[4 * i + 2], similarity[i], near));
+          new Drop(row, (int) dropped[4 * i + 1], (int) dropped[4 * i + 2], similarity[i], near));
     }
     if (seen.cardinality() != first) {
       throw damaged("some rows are neither in the pool nor dropped");

@@ -46,8 +46,7 @@ public final class GradientVectors {
    * @param bias whether there is a bias that is trained
    * @return [N, O I + O], [N, O I] or [N, O]
    */
-  public static Tensor outerProducts(
-      Tensor errors, Tensor inputs, boolean weight, boolean bias) {
+  public static Tensor outerProducts(Tensor errors, Tensor inputs, boolean weight, boolean bias) {
     return Scopes.tensor(
         () -> {
           Tensor e = errors.dim() == 2 ? errors.unsqueeze(1) : errors;
@@ -75,7 +74,8 @@ public final class GradientVectors {
    */
   public static Tensor of(Model model, String layer, Tensor inputs, Tensor labels) {
     labelled(labels);
-    if (model instanceof NeuralModel network && network.root().get(layer) instanceof Linear linear) {
+    if (model instanceof NeuralModel network
+        && network.root().get(layer) instanceof Linear linear) {
       return shortcut(network, linear, layer, inputs, labels);
     }
     return bySample(model, layer, inputs, labels);
@@ -194,8 +194,7 @@ public final class GradientVectors {
                       return up.sub(down).div(new Scalar(2 * epsilon));
                     }));
           }
-          return clean(
-              torch.stack(columns, 1).div(new Scalar(Math.sqrt(projection.dimensions()))));
+          return clean(torch.stack(columns, 1).div(new Scalar(Math.sqrt(projection.dimensions()))));
         });
   }
 
@@ -226,8 +225,7 @@ public final class GradientVectors {
   }
 
   private static Tensor losses(Tensor logits, Tensor labels) {
-    return torch.cross_entropy_loss(
-        logits, labels, new TensorOptional(), SUM_EACH, NO_CLASS, 0);
+    return torch.cross_entropy_loss(logits, labels, new TensorOptional(), SUM_EACH, NO_CLASS, 0);
   }
 
   /** NaN and infinite entries as 0. */
@@ -267,9 +265,7 @@ public final class GradientVectors {
 
   /** How many trainable values a layer has. */
   static long width(Model model, String layer) {
-    return trainable(differentiable(model), layer).values().stream()
-        .mapToLong(Tensor::numel)
-        .sum();
+    return trainable(differentiable(model), layer).values().stream().mapToLong(Tensor::numel).sum();
   }
 
   /** The layers that have parameters of their own, in the model's order. */

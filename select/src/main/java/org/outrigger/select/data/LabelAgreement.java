@@ -75,10 +75,7 @@ public final class LabelAgreement {
           Tensor apart = known.sub(mean);
           Tensor scale = apart.mul(apart).mean(0).sqrt().clamp_min(new Scalar(1e-8));
           Tensor weights =
-              fit(
-                  extended(apart.div(scale)),
-                  labels.index_select(0, Tensors.labels(fit)),
-                  classes);
+              fit(extended(apart.div(scale)), labels.index_select(0, Tensors.labels(fit)), classes);
           Tensor index = Tensors.labels(held);
           Tensor rows = extended(x.index_select(0, index).sub(mean).div(scale));
           T_TensorTensor_T best = torch.softmax(rows.mm(weights), 1).max(1, false);

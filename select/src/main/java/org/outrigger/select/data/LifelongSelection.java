@@ -45,8 +45,7 @@ public final class LifelongSelection implements Stateful {
    * @param report in figures
    */
   @SuppressWarnings("ArrayRecordComponent")
-  public record Step(
-      int step, int[] train, int[] keep, IndexedDataset training, Report report) {}
+  public record Step(int step, int[] train, int[] keep, IndexedDataset training, Report report) {}
 
   /**
    * A step in figures.
@@ -221,8 +220,7 @@ public final class LifelongSelection implements Stateful {
                   steps);
           int[] rows = Arrays.stream(fewer.rows()).map(i -> left[i]).toArray();
           return new Selected(
-              new AdaptInfinity.Choice(
-                  rows, fewer.assignment(), fewer.clusters(), fewer.within()),
+              new AdaptInfinity.Choice(rows, fewer.assignment(), fewer.clusters(), fewer.within()),
               pruning,
               all.assignment());
         });
@@ -270,7 +268,9 @@ public final class LifelongSelection implements Stateful {
               + ": go on with the same.");
     }
     double count = state.number("steps");
-    if (count < 0 || count != Math.rint(count) || !(state.values().get("history") instanceof List<?> reports)) {
+    if (count < 0
+        || count != Math.rint(count)
+        || !(state.values().get("history") instanceof List<?> reports)) {
       throw new OutriggerException(
           "The saved pool is damaged: its steps cannot be read. Restore a copy of it.");
     }

@@ -54,7 +54,12 @@ public final class MiniBatchKMeans {
     long n = vectors.size(0);
     if (k < 1 || k > n) {
       throw new OutriggerException(
-          "clusters K = " + k + " is out of range: there are " + n + " samples, so use 1 to " + n
+          "clusters K = "
+              + k
+              + " is out of range: there are "
+              + n
+              + " samples, so use 1 to "
+              + n
               + ".");
     }
     return Scopes.scoped(
@@ -89,8 +94,7 @@ public final class MiniBatchKMeans {
     for (int i = 0; i < k; i++) {
       Tensor before = distances;
       boolean spread = i > 0 && before.amax().item_double() > 0;
-      Tensor pick =
-          torch.multinomial(spread || i == 0 ? before : uniform, 1, true, generator);
+      Tensor pick = torch.multinomial(spread || i == 0 ? before : uniform, 1, true, generator);
       Tensor centroid = rows.index_select(0, pick);
       chosen.push_back(centroid);
       int index = i;
@@ -110,8 +114,7 @@ public final class MiniBatchKMeans {
     return Scopes.scoped(
         () -> {
           long n = x.size(0);
-          Tensor rows =
-              batch >= n ? x : x.index_select(0, rng.permutation(n).narrow(0, 0, batch));
+          Tensor rows = batch >= n ? x : x.index_select(0, rng.permutation(n).narrow(0, 0, batch));
           T_TensorTensor_T near = nearest(rows, centroids);
           Tensor which = near.get1();
           Tensor sums = torch.zeros_like(centroids).index_add(0, which, rows);
@@ -144,8 +147,7 @@ public final class MiniBatchKMeans {
       int start = from;
       int count = (int) Math.min(ROWS, n - from);
       int[] part =
-          Scopes.scoped(
-              () -> Tensors.ints(nearest(x.narrow(0, start, count), centroids).get1()));
+          Scopes.scoped(() -> Tensors.ints(nearest(x.narrow(0, start, count), centroids).get1()));
       System.arraycopy(part, 0, assignment, from, count);
     }
     int[] counts = new int[k];
@@ -184,8 +186,7 @@ public final class MiniBatchKMeans {
               () -> {
                 int[] part = java.util.Arrays.copyOfRange(assignment, start, start + count);
                 Tensor apart =
-                    x.narrow(0, start, count)
-                        .sub(centroids.index_select(0, Tensors.labels(part)));
+                    x.narrow(0, start, count).sub(centroids.index_select(0, Tensors.labels(part)));
                 return apart.mul(apart).sum(1).sqrt().sum().item_double();
               });
     }

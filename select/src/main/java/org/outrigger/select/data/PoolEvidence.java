@@ -60,8 +60,7 @@ final class PoolEvidence implements AutoCloseable {
           "Rows without a label have no loss and so no gradient: label them or leave them out.");
     }
     String layer = settings.layer().isEmpty() ? GradientVectors.usual(model) : settings.layer();
-    long width =
-        GradientVectors.width(model, layer);
+    long width = GradientVectors.width(model, layer);
     int size = (int) Math.max(1, Math.min(settings.batchSize(), VALUES / width));
     RademacherProjection projection =
         new RademacherProjection(settings.projection(), settings.projectionSeed());
@@ -86,8 +85,7 @@ final class PoolEvidence implements AutoCloseable {
           progress.accept(done);
         }
       }
-      return Scopes.scoped(
-          () -> new PoolEvidence(all(vectors), all(values), all(embeddings)));
+      return Scopes.scoped(() -> new PoolEvidence(all(vectors), all(values), all(embeddings)));
     } finally {
       vectors.forEach(Scopes::release);
       values.forEach(Scopes::release);
@@ -115,8 +113,7 @@ final class PoolEvidence implements AutoCloseable {
     Tensor projected;
     if (settings.epsilon() > 0) {
       Tensor estimate =
-          GradientVectors.zeroOrder(
-              model, layer, inputs, labels, projection, settings.epsilon());
+          GradientVectors.zeroOrder(model, layer, inputs, labels, projection, settings.epsilon());
       norms = estimate.mul(estimate).sum(1).sqrt();
       projected = settings.sign() ? estimate.sign() : estimate;
     } else {
@@ -138,8 +135,7 @@ final class PoolEvidence implements AutoCloseable {
     for (SampleScore score : scores) {
       columns.push_back(column(score, evidence, batch.size()));
     }
-    Tensor embedding =
-        semantic.isEmpty() ? output.features() : pooled(output.maps().get(semantic));
+    Tensor embedding = semantic.isEmpty() ? output.features() : pooled(output.maps().get(semantic));
     return new One(projected, torch.stack(columns, 1), embedding);
   }
 

@@ -31,7 +31,8 @@ import org.outrigger.select.data.QdcReport.Measure;
 @Card(
     slug = "qdc",
     name = "QDC",
-    summary = "Measures quality, diversity and complexity of a data set, and chooses with all three.",
+    summary =
+        "Measures quality, diversity and complexity of a data set, and chooses with all three.",
     paper =
         "Havrilla et al., Surveying the Effects of Quality, Diversity, and Complexity in Synthetic"
             + " Data From Large Language Models, 2024",
@@ -158,8 +159,7 @@ public final class Qdc implements Method {
     int n = sets.stream().mapToInt(QdcData::size).min().orElseThrow();
     List<QdcReport> reports = new ArrayList<>();
     for (QdcData set : sets) {
-      QdcReport report =
-          set.withSubsample(n, Rng.derive(settings.seed, "compare"), this::measure);
+      QdcReport report = set.withSubsample(n, Rng.derive(settings.seed, "compare"), this::measure);
       if (!reports.isEmpty()) {
         report.comparable(reports.get(0));
       }
@@ -169,8 +169,7 @@ public final class Qdc implements Method {
   }
 
   /** {@link DataChoice#scoreThenFilter} with these settings. */
-  public int[] scoreThenFilter(
-      Tensor quality, Tensor complexity, Tensor embeddings, int budget) {
+  public int[] scoreThenFilter(Tensor quality, Tensor complexity, Tensor embeddings, int budget) {
     return DataChoice.scoreThenFilter(
         quality, complexity, embeddings, budget, settings.tau, settings.a, settings.b);
   }
@@ -199,8 +198,7 @@ public final class Qdc implements Method {
     }
 
     void sampled(String name, double value, String how, int most) {
-      all.add(
-          new Measure(Family.DIVERSITY, name, value, how, Math.min(n, most), false, false));
+      all.add(new Measure(Family.DIVERSITY, name, value, how, Math.min(n, most), false, false));
     }
   }
 
@@ -357,11 +355,7 @@ public final class Qdc implements Method {
                   "",
                   true);
               to.add(
-                  Family.DIVERSITY,
-                  name + " values",
-                  AttributeMeasures.distinct(values),
-                  "",
-                  true);
+                  Family.DIVERSITY, name + " values", AttributeMeasures.distinct(values), "", true);
             });
     var tags = data.tags();
     if (tags != null) {
@@ -371,20 +365,14 @@ public final class Qdc implements Method {
           AttributeMeasures.tagCoverage(tags, data.knownTags()),
           data.knownTags().size() + " tags",
           true);
-      to.add(
-          Family.COMPLEXITY,
-          "tags a sample",
-          ComplexityMeasures.tagsPerSample(tags),
-          "",
-          true);
+      to.add(Family.COMPLEXITY, "tags a sample", ComplexityMeasures.tagsPerSample(tags), "", true);
     }
   }
 
   private void complexity(QdcData data, Measured to) {
     int[][] tokens = tokens(data);
     if (tokens != null) {
-      to.add(
-          Family.COMPLEXITY, LENGTH, TextMeasures.meanLength(tokens), "tokens", true);
+      to.add(Family.COMPLEXITY, LENGTH, TextMeasures.meanLength(tokens), "tokens", true);
     }
     List<String> texts = data.texts();
     if (texts != null) {
@@ -406,8 +394,7 @@ public final class Qdc implements Method {
     }
     Tensor losses = data.column(Column.TOKEN_LOSS);
     if (losses != null) {
-      to.add(
-          Family.COMPLEXITY, "perplexity", ComplexityMeasures.perplexity(losses), "", true);
+      to.add(Family.COMPLEXITY, "perplexity", ComplexityMeasures.perplexity(losses), "", true);
     }
     Tensor with = data.column(Column.LOSS_WITH);
     Tensor without = data.column(Column.LOSS_WITHOUT);

@@ -81,8 +81,7 @@ public final class QualityMeasures {
   public static double agreement(Tensor labels, Tensor verified) {
     Shapes.check().tensor("labels", labels, "n").tensor("verified", verified, "n");
     Shapes.notEmpty("labels", labels);
-    return Scopes.scoped(
-        () -> labels.eq(verified).to(ScalarType.Double).mean().item_double());
+    return Scopes.scoped(() -> labels.eq(verified).to(ScalarType.Double).mean().item_double());
   }
 
   static void counts(Tensor solved, int attempts) {

@@ -96,8 +96,7 @@ public final class RademacherProjection {
           for (int from = 0; from < dimensions; from += block) {
             int start = from;
             int count = Math.min(block, dimensions - from);
-            parts.push_back(
-                Scopes.tensor(() -> rows.mm(directions(start, count, width).t())));
+            parts.push_back(Scopes.tensor(() -> rows.mm(directions(start, count, width).t())));
           }
           return torch.cat(parts, 1).div_(new Scalar(Math.sqrt(dimensions)));
         });

@@ -49,9 +49,7 @@ public final class ScoreChoice {
           }
           Tensor apart = x.sub(x.mean());
           Tensor z = apart.div(apart.mul(apart).mean().sqrt());
-          Tensor bounds =
-              torch.linspace(
-                  new Scalar(-range), new Scalar(range), edges, z.options());
+          Tensor bounds = torch.linspace(new Scalar(-range), new Scalar(range), edges, z.options());
           // Cell 0 is what lies at or below the first edge, the last what lies above them all.
           Tensor cells = torch.bucketize(z, bounds, false, false);
           Tensor counts =
@@ -88,8 +86,7 @@ public final class ScoreChoice {
             () -> {
               Tensor x = torch.nan_to_num(scores.to(ScalarType.Double));
               double[] spread =
-                  Tensors.doubles(
-                      x.amax(new long[] {0}, false).sub(x.amin(new long[] {0}, false)));
+                  Tensors.doubles(x.amax(new long[] {0}, false).sub(x.amin(new long[] {0}, false)));
               boolean[] differs = new boolean[spread.length];
               for (int s = 0; s < spread.length; s++) {
                 differs[s] = spread[s] > 0;

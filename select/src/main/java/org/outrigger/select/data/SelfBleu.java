@@ -31,8 +31,7 @@ public final class SelfBleu {
     }
     try (Rng rng = Rng.named(seed, "self-BLEU")) {
       int[] rows =
-          Scopes.scoped(
-              () -> Tensors.ints(rng.permutation(tokens.length).narrow(0, 0, most)));
+          Scopes.scoped(() -> Tensors.ints(rng.permutation(tokens.length).narrow(0, 0, most)));
       return of(Arrays.stream(rows).sorted().mapToObj(i -> tokens[i]).toArray(int[][]::new), order);
     }
   }
@@ -95,7 +94,8 @@ public final class SelfBleu {
     for (int i = 0; i < tokens.length; i++) {
       int sample = i;
       counts(tokens[i], n)
-          .forEach((gram, count) -> all.computeIfAbsent(gram, g -> new Counts()).add(sample, count));
+          .forEach(
+              (gram, count) -> all.computeIfAbsent(gram, g -> new Counts()).add(sample, count));
     }
     for (int i = 0; i < tokens.length; i++) {
       long match = 0;
@@ -118,8 +118,7 @@ public final class SelfBleu {
   /** The length of another sample that is closest to this one's own, which is among them. */
   private static int closest(int[] sorted, int own) {
     int at = Arrays.binarySearch(sorted, own);
-    if ((at > 0 && sorted[at - 1] == own)
-        || (at + 1 < sorted.length && sorted[at + 1] == own)) {
+    if ((at > 0 && sorted[at - 1] == own) || (at + 1 < sorted.length && sorted[at + 1] == own)) {
       return own;
     }
     int below = at > 0 ? sorted[at - 1] : Integer.MIN_VALUE;

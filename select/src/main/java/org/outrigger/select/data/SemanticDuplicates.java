@@ -68,8 +68,7 @@ public final class SemanticDuplicates {
     return x.div(norms);
   }
 
-  private static void block(
-      Tensor unit, int start, int count, double[] similarity, int[] nearest) {
+  private static void block(Tensor unit, int start, int count, double[] similarity, int[] nearest) {
     Tensor rows = unit.narrow(0, start, count);
     // Only what came earlier counts: row i of the block sees the columns below start + i.
     Tensor cosines = torch.tril(rows.mm(unit.narrow(0, 0, start + count).t()), start - 1L);

@@ -45,9 +45,7 @@ public final class TradeOffs {
    */
   public static List<FrontierPoint> frontier(
       Tensor quality, Tensor embeddings, @Nullable Tensor reference, int k, long seed) {
-    Shapes.check()
-        .tensor("quality", quality, "n")
-        .tensor("The embeddings", embeddings, "n", "d");
+    Shapes.check().tensor("quality", quality, "n").tensor("The embeddings", embeddings, "n", "d");
     QualityMeasures.unit("quality", quality);
     double[] q = Tensors.doubles(quality);
     double[] sorted = q.clone();
@@ -158,7 +156,9 @@ public final class TradeOffs {
   public static double hypervolume(double[][] points) {
     check(points);
     int aims = points[0].length;
-    if (aims < 2 || aims > 3 || Arrays.stream(points).flatMapToDouble(Arrays::stream).min().orElse(0) < 0) {
+    if (aims < 2
+        || aims > 3
+        || Arrays.stream(points).flatMapToDouble(Arrays::stream).min().orElse(0) < 0) {
       throw new OutriggerException(
           "The hypervolume is exact for two or three aims of 0 or more: scale them first.");
     }

@@ -23,8 +23,8 @@
  *       {@link org.outrigger.select.data.AttributeMeasures}, {@link
  *       org.outrigger.select.data.ReferenceCoverage}, {@link
  *       org.outrigger.select.data.ComplexityMeasures}.
- *   <li>With these measures: {@link org.outrigger.select.data.DataChoice} (score then filter, greedy
- *       balance), {@link org.outrigger.select.data.TradeOffs} (frontier, Pareto front,
+ *   <li>With these measures: {@link org.outrigger.select.data.DataChoice} (score then filter,
+ *       greedy balance), {@link org.outrigger.select.data.TradeOffs} (frontier, Pareto front,
  *       hypervolume), {@link org.outrigger.select.data.PipelineReport} (what each stage of a
  *       pipeline did).
  * </ul>
