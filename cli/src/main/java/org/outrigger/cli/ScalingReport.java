@@ -59,9 +59,7 @@ final class ScalingReport {
       page.table(
           "",
           List.of("axis", "curve", "why not"),
-          without.stream()
-              .map(c -> List.of(c.axis().toString(), c.name(), c.problem()))
-              .toList());
+          without.stream().map(c -> List.of(c.axis().toString(), c.name(), c.problem())).toList());
     }
     page.section("How to read it", "")
         .text(

@@ -316,8 +316,8 @@ final class TrainCommand implements Runnable {
     if (!rows.labelled()) {
       throw new OutriggerException(
           rows.name()
-              + " has no labels to learn: use one folder of images a class, or name the label column"
-              + " of a table with --label.");
+              + " has no labels to learn: use one folder of images a class, or name the label"
+              + " column of a table with --label.");
     }
     int[] labels = Arrays.stream(rows.labels()).filter(label -> label >= 0).distinct().toArray();
     if (labels.length < 2) {

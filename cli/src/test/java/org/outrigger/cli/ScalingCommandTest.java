@@ -31,10 +31,34 @@ class ScalingCommandTest {
     Path other = table("other.csv", SyntheticSeries.SHIFTED);
     Path out = folder.resolve("runs");
     Object[] words = {
-      "scaling", "run", "--series", known, "--time-column", "hour", "--id-column", "meter",
-      "--ood", "other=" + other, "--ladder", "8x1,16x1,24x1", "--data-sizes", "300,600,all",
-      "--architecture", "both", "--set", "steps=3", "--set", "warmUp=1", "--set", "records=1",
-      "--set", "batch=2", "--set", "samples=3", "--out", out
+      "scaling",
+      "run",
+      "--series",
+      known,
+      "--time-column",
+      "hour",
+      "--id-column",
+      "meter",
+      "--ood",
+      "other=" + other,
+      "--ladder",
+      "8x1,16x1,24x1",
+      "--data-sizes",
+      "300,600,all",
+      "--architecture",
+      "both",
+      "--set",
+      "steps=3",
+      "--set",
+      "warmUp=1",
+      "--set",
+      "records=1",
+      "--set",
+      "batch=2",
+      "--set",
+      "samples=3",
+      "--out",
+      out
     };
     Shell.Result first = Shell.run(words).worked();
     assertThat(first.out()).contains("NLL other", "decoder-24x1-1100-s0", "872");
@@ -47,8 +71,16 @@ class ScalingCommandTest {
     Path json = folder.resolve("laws.json");
     Shell.Result fit =
         Shell.run(
-                "scaling", "fit", "--runs", out.resolve("runs.csv"), "--target-loss", 1,
-                "--report", page, "--json", json)
+                "scaling",
+                "fit",
+                "--runs",
+                out.resolve("runs.csv"),
+                "--target-loss",
+                1,
+                "--report",
+                page,
+                "--json",
+                json)
             .worked();
     assertThat(fit.out()).contains("N: encoder, id, nll", "D: decoder, other, nll", "Report:");
     assertThat(page).content().contains("Scaling laws", "log10 nll");
@@ -63,7 +95,15 @@ class ScalingCommandTest {
             "parameters,loss\n1000000,2.31\n10000000,2.04\n100000000,1.83\n");
     assertThat(
             Shell.run(
-                    "scaling", "fit", "--runs", mine, "--axis", "N", "--target-loss", 1.6, "--at",
+                    "scaling",
+                    "fit",
+                    "--runs",
+                    mine,
+                    "--axis",
+                    "N",
+                    "--target-loss",
+                    1.6,
+                    "--at",
                     "1e9,1e12")
                 .worked()
                 .out())
