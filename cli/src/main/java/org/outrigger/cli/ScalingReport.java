@@ -38,8 +38,9 @@ final class ScalingReport {
                 Chart.fitted(
                     architecture + ", " + metric,
                     "Solid: the law, drawn to ten times the largest run. Dashed: its band.",
-                    axis.unit(),
+                    (logarithms(axis) ? "log10 " : "") + axis.unit(),
                     "log10 " + metric,
+                    !logarithms(axis),
                     fitted));
           }
         }
@@ -58,9 +59,7 @@ final class ScalingReport {
       page.table(
           "",
           List.of("axis", "curve", "why not"),
-          without.stream()
-              .map(c -> List.of(c.axis().toString(), c.name(), c.problem()))
-              .toList());
+          without.stream().map(c -> List.of(c.axis().toString(), c.name(), c.problem())).toList());
     }
     page.section("How to read it", "")
         .text(
@@ -87,6 +86,11 @@ final class ScalingReport {
     };
   }
 
+  /** PF-days of small runs are such small numbers that their logarithms read better. */
+  private static boolean logarithms(Axis axis) {
+    return axis == Axis.C;
+  }
+
   private static Chart.Fitted fitted(Curve curve) {
     FittedLaw law = curve.fitted();
     double low = Math.log10(law.smallest());
@@ -102,11 +106,12 @@ final class ScalingReport {
       below[i] = Math.log10(at.low());
       above[i] = Math.log10(at.high());
     }
+    boolean logarithms = logarithms(curve.axis());
     return new Chart.Fitted(
         curve.dataset(),
-        law.x(),
+        logarithms ? Arrays.stream(law.x()).map(Math::log10).toArray() : law.x(),
         Arrays.stream(law.y()).map(Math::log10).toArray(),
-        x,
+        logarithms ? Arrays.stream(x).map(Math::log10).toArray() : x,
         y,
         below,
         above);

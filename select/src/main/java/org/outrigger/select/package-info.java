@@ -17,6 +17,9 @@
  *   <li>plain measurements beside them: {@link org.outrigger.select.KnnAccuracy}, {@link
  *       org.outrigger.select.ProbeAccuracy}
  * </ul>
+ *
+ * <p>Data are chosen in {@link org.outrigger.select.data}; what size buys is measured in {@link
+ * org.outrigger.select.scaling}.
  */
 @NullMarked
 package org.outrigger.select;

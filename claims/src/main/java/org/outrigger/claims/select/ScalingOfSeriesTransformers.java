@@ -22,7 +22,7 @@ import org.outrigger.select.scaling.SweepSettings;
 
 /** Loss falls with the number of parameters as a power law, less so out of distribution. */
 public final class ScalingOfSeriesTransformers implements Claim {
-  private static final String LADDER = "8x1,16x2,32x2,64x3";
+  private static final String LADDER = "8x1x1,16x2x1,32x2x2,64x3x4";
 
   @Override
   public String slug() {
@@ -72,13 +72,23 @@ public final class ScalingOfSeriesTransformers implements Claim {
   @Override
   public String protocol() {
     return "Series are a (sine + sine + trend + noise): periods 6 to 18 and noise 0.1 in training;"
-        + " periods 18 to 28, a steeper trend and noise 0.15 out of distribution. Patches of 8"
-        + " points, 8 given and 2 predicted, a mixture of 3 Student-t. Encoders and decoders of 872"
-        + " to 151,072 parameters (width x layers 8x1, 16x2, 32x2, 64x3) see 64 fresh series in"
-        + " each of 300 steps (AdamW 2e-3, warm-up 30, cosine). The loss of a run is the least of"
-        + " 10 records on 512 held-out series; a decoder's sees the true previous patch. The"
-        + " extrapolation error is that of the largest model's loss, as the law of the other three"
-        + " foretells it, relative to the measured one.";
+               + " periods 18 to 28, a steeper trend and noise 0.15 out of distribution. Patches of"
+               + " 8 points, 8 given and 2 predicted, a mixture of 3 Student-t. Encoders and"
+               + " decoders of 872 to 151,072 parameters (width x layers x heads 8x1x1, 16x2x1,"
+               + " 32x2x2, 64x3x4) see 64 fresh series in each of 300 steps (AdamW 2e-3, warm-up"
+               + " 30, cosine). The loss of a run is the least of 10 records on 512 held-out"
+               + " series; a decoder's sees the true previous patch. The extrapolation error is"
+               + " that of the largest model's loss, as the law of the other three foretells it,"
+               + " relative to the measured one.";
+  }
+
+  @Override
+  public String tried() {
+    return "With one head for every size (151,360 parameters in the largest model) the encoder's R2"
+        + " was 0.870, 0.844 and 0.642 for seeds 0, 1 and 2, 0.785 on average, so that part did not"
+        + " hold; all others did: alpha 0.036 (ID) and 0.003 (OOD), extrapolation error 0.126 for"
+        + " encoders; 0.080, 0.004, R2 0.970 and 0.092 for decoders. The heads now are those that"
+        + " give the largest model of the protocol its 151,072 parameters.";
   }
 
   @Override

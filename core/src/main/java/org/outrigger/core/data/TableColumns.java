@@ -84,7 +84,8 @@ public final class TableColumns {
   /** Whether a column holds numbers. */
   public boolean numeric(String column) {
     require(column);
-    return String.valueOf(types.get(column)).matches("(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)");
+    return String.valueOf(types.get(column))
+        .matches("U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*");
   }
 
   /**
@@ -120,23 +121,27 @@ public final class TableColumns {
    * @throws OutriggerException if the column holds something else
    */
   public double[] numbers(String column, List<String> order) {
-    if (!numeric(column)) {
-      throw new OutriggerException(
-          "Column '"
-              + column
-              + "' of "
-              + file.getFileName()
-              + " holds other things than numbers (its type is "
-              + types.get(column)
-              + "): name another, or repair the cells.");
-    }
+    require(column);
     List<Double> values = new ArrayList<>();
+    String name = Table.column(column);
     walk(
-        "CAST(" + Table.column(column) + " AS DOUBLE)",
+        "TRY_CAST(" + name + " AS DOUBLE), CAST(" + name + " AS VARCHAR)",
         order,
         rows -> {
           double value = rows.getDouble(1);
-          values.add(rows.wasNull() ? Double.NaN : value);
+          boolean none = rows.wasNull();
+          String text = rows.getString(2);
+          if (none && text != null) {
+            throw new OutriggerException(
+                "Column '"
+                    + column
+                    + "' of "
+                    + file.getFileName()
+                    + " holds other things than numbers, such as '"
+                    + text
+                    + "': name another, or repair the cells.");
+          }
+          values.add(none ? Double.NaN : value);
         });
     return values.stream().mapToDouble(Double::doubleValue).toArray();
   }

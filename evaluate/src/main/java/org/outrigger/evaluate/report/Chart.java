@@ -61,9 +61,9 @@ public record Chart(String title, String note, Map<String, Object> option) {
    * Measured points with a fitted curve and its band.
    *
    * @param name for the legend
-   * @param x positions of the points, above 0
+   * @param x positions of the points
    * @param y their values
-   * @param curveX positions of the curve, above 0
+   * @param curveX positions of the curve
    * @param curveY its values
    * @param low lower end of the band, as many
    * @param high upper end
@@ -78,11 +78,18 @@ public record Chart(String title, String note, Map<String, Object> option) {
       double[] high) {}
 
   /**
-   * Points, curves and bands over a logarithmic horizontal axis. The vertical axis is as given: for
-   * a double logarithmic picture of a narrow range give logarithms, whose ticks can be read.
+   * Points, curves and bands. A logarithmic axis has readable ticks only over several powers of ten
+   * of everyday size: otherwise give logarithms, as for the vertical axis here.
+   *
+   * @param logarithmic whether the horizontal axis is logarithmic
    */
   public static Chart fitted(
-      String title, String note, String xName, String yName, List<Fitted> all) {
+      String title,
+      String note,
+      String xName,
+      String yName,
+      boolean logarithmic,
+      List<Fitted> all) {
     List<Object> series = new ArrayList<>();
     for (Fitted each : all) {
       int colour = series.size() / 4;
@@ -104,7 +111,9 @@ public record Chart(String title, String note, Map<String, Object> option) {
     }
     Map<String, Object> option = axes(xName, yName);
     Map<String, Object> across = copy(option.get("xAxis"));
-    across.put("type", "log");
+    if (logarithmic) {
+      across.put("type", "log");
+    }
     across.put("min", "dataMin");
     across.put("max", "dataMax");
     option.put("xAxis", across);
