@@ -30,6 +30,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       RankCommand.class,
       SelectCommand.class,
       EdgeCommand.class,
+      DriftCommand.class,
       GpCommand.class,
       ScalingCommand.class,
       DatasetsCommand.class,
