@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       SelectCommand.class,
       CalibrateCommand.class,
       EdgeCommand.class,
+      DriftCommand.class,
       GpCommand.class,
       ScalingCommand.class,
       DatasetsCommand.class,

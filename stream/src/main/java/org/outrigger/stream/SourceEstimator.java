@@ -26,7 +26,7 @@ abstract class SourceEstimator<S extends Record> implements LabelShiftEstimator 
   private static final int LAYOUT = 1;
 
   private volatile S settings;
-  private volatile double @Nullable [] @Nullable [] learned;
+  private volatile double @Nullable [][] learned;
 
   SourceEstimator(S settings) {
     this.settings = Objects.requireNonNull(settings);
