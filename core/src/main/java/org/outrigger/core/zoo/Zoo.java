@@ -74,7 +74,8 @@ public final class Zoo {
     ENTRIES.put(
         "multimodal",
         new Entry(
-            "Two or three modalities in one input, each with an encoder and a head, and a joint head",
+            "Two or three modalities in one input, each with an encoder and a head, and a joint"
+                + " head",
             Input.ANY,
             "head",
             ordered("parts", "", "encoders", "mlp", "frozen", "evaluation"),
