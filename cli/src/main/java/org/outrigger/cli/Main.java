@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       GuardCommand.class,
       DetectCommand.class,
       AdaptCommand.class,
+      StreamCommand.class,
       EdgeCommand.class,
       DatasetsCommand.class,
       MethodsCommand.class,
