@@ -37,8 +37,8 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
   boolean fitted();
 
   /**
-   * Whether the classes of a row keep their order, so that the prediction stays the model's.
-   * Otherwise accuracy may change.
+   * Whether the classes of a row keep their order, so that the prediction stays the model's. Two
+   * classes may get the same probability. Otherwise accuracy may change.
    */
   boolean keepsRanking();
 
@@ -82,6 +82,11 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
           }
           return top;
         });
+  }
+
+  /** How many numbers the fit chose; fewer need less data. */
+  default long parameterCount() {
+    return state().tensors().values().stream().mapToLong(Tensor::numel).sum();
   }
 
   @Override

@@ -71,8 +71,17 @@ final class ProbabilityFit {
       @Nullable Dataset target,
       RecordedOutputs.Options options) {
     if (target != null) {
-      try (RecordedOutputs there = RecordedOutputs.record(model, target, options)) {
-        predictor.target(there.output().features());
+      if (calibrator != null && calibrator.needs().contains(Need.INPUTS)) {
+        throw new OutriggerException(
+            calibrator.card().name()
+                + " does not go with target data: choose another calibrator, such as temperature.");
+      }
+      try (RecordedOutputs there = RecordedOutputs.record(model, target, options);
+          PointerScope scope = new PointerScope()) {
+        Output output = there.output();
+        predictor.target(
+            Guard.probabilities(model, calibrator, output.logits(), output),
+            output.hasFeatures() ? output.features() : null);
       }
     }
     try (PointerScope scope = new PointerScope()) {
