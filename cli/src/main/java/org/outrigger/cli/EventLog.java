@@ -12,6 +12,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.IndexedDataset;
+import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.datasets.DriftingClicks;
@@ -30,31 +31,21 @@ record EventLog(String name, Tensor inputs, Tensor labels, List<Integer> ids)
   /** Clicks with a drift right after the share that is trained on. */
   static EventLog simulated(double train, long seed) {
     int known = (int) Math.round(SIMULATED * train);
-    try (IndexedCloser before = new IndexedCloser(DriftingClicks.before(known, seed));
-        IndexedCloser after = new IndexedCloser(DriftingClicks.after(SIMULATED - known, seed))) {
+    try (TensorDataset before = DriftingClicks.before(known, seed);
+        TensorDataset after = DriftingClicks.after(SIMULATED - known, seed)) {
       return Scopes.scoped(
           () ->
               new EventLog(
                   "Made-up clicks",
-                  Scopes.own(
-                      torch.cat(new TensorVector(before.rows.inputs(), after.rows.inputs()), 0)),
+                  Scopes.own(torch.cat(new TensorVector(before.inputs(), after.inputs()), 0)),
                   Scopes.own(
                       torch
                           .cat(
                               new TensorVector(
-                                  Tensors.labels(before.rows.labels()),
-                                  Tensors.labels(after.rows.labels())),
+                                  Tensors.labels(before.labels()), Tensors.labels(after.labels())),
                               0)
                           .to(ScalarType.Double)),
                   List.of(DriftingClicks.USERS, DriftingClicks.ITEMS)));
-    }
-  }
-
-  private record IndexedCloser(org.outrigger.core.data.TensorDataset rows)
-      implements AutoCloseable {
-    @Override
-    public void close() {
-      rows.close();
     }
   }
 

@@ -3,17 +3,24 @@ package org.outrigger.cli;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Scopes;
+import org.outrigger.core.torch.Tensors;
+import org.outrigger.datasets.NetworkTraffic;
+import org.outrigger.stream.liquid.Gaps;
 import org.outrigger.stream.liquid.IncrementalForecaster;
 import org.outrigger.stream.liquid.LinkComparison;
 import org.outrigger.stream.liquid.LinkForecaster;
@@ -64,7 +71,7 @@ final class StreamLinkLoadCommand implements Runnable {
       names = "--period",
       paramLabel = "STEPS",
       defaultValue = "48",
-      description = "Steps of a day; ${DEFAULT-VALUE} by default.")
+      description = "With --data: steps of a day; ${DEFAULT-VALUE} by default.")
   private int period;
 
   @Option(
@@ -230,7 +237,7 @@ final class StreamLinkLoadCommand implements Runnable {
     out.println();
     LinkComparison.Row best =
         compared.rows().stream()
-            .min(java.util.Comparator.comparingDouble(LinkComparison.Row::overall))
+            .min(Comparator.comparingDouble(LinkComparison.Row::overall))
             .orElseThrow();
     out.println(
         "Best after the failure: "
@@ -256,11 +263,10 @@ final class StreamLinkLoadCommand implements Runnable {
     private static final int AFTER = 4;
 
     static LinkLog simulated(int nodes, int chords, long seed) {
-      var traffic =
-          org.outrigger.datasets.NetworkTraffic.simulate(nodes, chords, QUIET, AFTER, seed);
+      var traffic = NetworkTraffic.simulate(nodes, chords, QUIET, AFTER, seed);
       // The failed link carries nothing, which nobody needs to forecast.
       int[] others =
-          java.util.stream.IntStream.range(0, traffic.links().size())
+          IntStream.range(0, traffic.links().size())
               .filter(link -> link != traffic.failed())
               .toArray();
       double[][] loads =
@@ -286,17 +292,16 @@ final class StreamLinkLoadCommand implements Runnable {
           loads,
           ones,
           traffic.failure(),
-          org.outrigger.datasets.NetworkTraffic.PERIOD);
+          NetworkTraffic.PERIOD);
     }
 
-    static LinkLog open(org.outrigger.core.data.IndexedDataset rows, int change, int period) {
+    static LinkLog open(IndexedDataset rows, int change, int period) {
       int count = Math.toIntExact(rows.size());
       var gaps =
           Scopes.scoped(
               () -> {
-                var batch = rows.read(java.util.stream.IntStream.range(0, count).toArray());
-                return org.outrigger.stream.liquid.Gaps.close(
-                    org.outrigger.core.torch.Tensors.rows(batch.inputs()), times(batch));
+                var batch = rows.read(IntStream.range(0, count).toArray());
+                return Gaps.close(Tensors.rows(batch.inputs()), times(batch));
               });
       if (change <= 0 || change >= count) {
         throw new OutriggerException(
@@ -323,7 +328,7 @@ final class StreamLinkLoadCommand implements Runnable {
     }
 
     /** Times in steps: of the time column, whose usual distance is one, or row numbers. */
-    private static double[] times(org.outrigger.core.data.Batch batch) {
+    private static double[] times(Batch batch) {
       boolean column = !batch.times().isEmpty();
       List<String> texts = column ? batch.times() : batch.ids();
       double[] times = new double[texts.size()];
@@ -362,11 +367,11 @@ final class StreamLinkLoadCommand implements Runnable {
 
     /** [links, steps], in the enclosing scope. */
     Tensor tensor() {
-      return org.outrigger.core.torch.Tensors.of(loads).t().contiguous();
+      return Tensors.of(loads).t().contiguous();
     }
 
     Tensor elapsedTensor() {
-      return org.outrigger.core.torch.Tensors.of(elapsed, elapsed.length);
+      return Tensors.of(elapsed, elapsed.length);
     }
   }
 }

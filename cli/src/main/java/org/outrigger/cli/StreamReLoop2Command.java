@@ -208,8 +208,7 @@ final class StreamReLoop2Command implements Runnable {
 
   private void train(NeuralModel network, Tensor inputs, Tensor labels, int passes) {
     try (TensorDataset rows =
-            Scopes.scoped(() -> TensorDataset.of(inputs, labels.to(ScalarType.Long)));
-        Progress progress = new Progress("Training", -1)) {
+        Scopes.scoped(() -> TensorDataset.of(inputs, labels.to(ScalarType.Long)))) {
       Trainer.of(network)
           .settings(
               Trainer.Settings.defaults()
@@ -352,16 +351,13 @@ final class StreamReLoop2Command implements Runnable {
       ToDoubleFunction<Figures> alone,
       ToDoubleFunction<Figures> corrected) {
     double[] x = IntStream.rangeClosed(1, replayed.slots().size()).asDoubleStream().toArray();
-    Chart chart =
-        Chart.lines(
-            name + " of each slot",
-            name.equals("AUC") ? "Higher is better." : "Lower is better.",
-            "slot",
-            name,
-            new Chart.Line(
-                "model alone", x, replayed.slots().stream().mapToDouble(alone).toArray()),
-            new Chart.Line(
-                "with the memory", x, replayed.slots().stream().mapToDouble(corrected).toArray()));
-    return chart;
+    return Chart.lines(
+        name + " of each slot",
+        name.equals("AUC") ? "Higher is better." : "Lower is better.",
+        "slot",
+        name,
+        new Chart.Line("model alone", x, replayed.slots().stream().mapToDouble(alone).toArray()),
+        new Chart.Line(
+            "with the memory", x, replayed.slots().stream().mapToDouble(corrected).toArray()));
   }
 }

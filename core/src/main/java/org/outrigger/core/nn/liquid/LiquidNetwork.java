@@ -4,7 +4,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
-import org.jspecify.annotations.Nullable;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Init;
 import org.outrigger.core.nn.Layer;
@@ -57,7 +56,7 @@ public final class LiquidNetwork extends LiquidCell {
       Steps inner = cell.advance(input, memory[0], elapsed, context);
       step = new Steps(inner.outputs(), torch.cat(new TensorVector(inner.states(), memory[1]), 1));
     }
-    @Nullable Layer fc = children().get("fc");
+    Layer fc = children().get("fc");
     return fc == null ? step : new Steps(fc.forward(step.outputs(), context), step.states());
   }
 
