@@ -59,6 +59,12 @@ record EventLog(String name, Tensor inputs, Tensor labels, List<Integer> ids)
       throw new OutriggerException(
           rows.name() + " has no labels: name the column of 0 and 1 with --label.");
     }
+    if (Arrays.stream(rows.labels()).anyMatch(label -> label != 0 && label != 1)) {
+      throw new OutriggerException(
+          rows.name()
+              + " has other labels than 0 and 1: name the column that says whether an event was"
+              + " positive with --label.");
+    }
     return Scopes.scoped(
         () -> {
           int[] all = IntStream.range(0, Math.toIntExact(rows.size())).toArray();

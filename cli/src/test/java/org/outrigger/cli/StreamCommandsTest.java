@@ -86,7 +86,7 @@ class StreamCommandsTest {
   void aLogThatCannotBeReplayedIsRefused() throws IOException {
     Path data = clicks();
     Shell.run("stream", "reloop2", "--data", data).refused("no labels", "--label");
-    Shell.run("stream", "reloop2", "--data", data, "--label", "user").refused("labels");
+    Shell.run("stream", "reloop2", "--data", data, "--label", "user").refused("0 and 1");
     Shell.run("stream", "reloop2", "--set", "lambda=2").refused("lambda = 2.0 is out of range");
     Shell.run("stream", "reloop2", "--set", "lamda=1").refused("lambda");
     Shell.run("stream", "reloop2", "--train", 1).refused("--train");
