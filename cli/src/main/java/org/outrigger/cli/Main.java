@@ -27,6 +27,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       GuardCommand.class,
       DetectCommand.class,
       AdaptCommand.class,
+      StreamCommand.class,
       RankCommand.class,
       SelectCommand.class,
       CalibrateCommand.class,

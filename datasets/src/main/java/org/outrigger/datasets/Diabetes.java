@@ -25,7 +25,9 @@ public final class Diabetes {
     return Resources.numbers("diabetes", "Diabetes");
   }
 
-  /** The measurements as they are, float32 [442, 10]; owned by the enclosing scope or the caller. */
+  /**
+   * The measurements as they are, float32 [442, 10]; owned by the enclosing scope or the caller.
+   */
   public static Tensor inputs() {
     return Scopes.tensor(
         () -> {

@@ -12,9 +12,9 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Clicks of users on items whose tastes change at once. A user clicks with probability {@code
- * sigmoid(p_u q_i + b_i - 1)}; later half of the users have opposite tastes and a third of the items
- * the opposite of twice their popularity. Inputs are the ids [user, item], the label says whether
- * there was a click.
+ * sigmoid(p_u q_i + b_i - 1)}; later half of the users have opposite tastes and a third of the
+ * items the opposite of twice their popularity. Inputs are the ids [user, item], the label says
+ * whether there was a click.
  */
 public final class DriftingClicks {
   /** How many users there are. */

@@ -95,8 +95,7 @@ public final class LinkLoads {
               rows.add(row);
             }
             Tensor all = torch.stack(new TensorVector(rows.toArray(new Tensor[0])), 0);
-            return all.add(
-                noise.normal(ScalarType.Double, all.shape()), new Scalar(NOISE));
+            return all.add(noise.normal(ScalarType.Double, all.shape()), new Scalar(NOISE));
           }
         });
   }
@@ -108,7 +107,9 @@ public final class LinkLoads {
   private static Tensor wave(int from, int to, double level, double size, double phase) {
     return torch
         .arange(
-            new Scalar((double) from), new Scalar((double) to), new TensorOptions(ScalarType.Double))
+            new Scalar((double) from),
+            new Scalar((double) to),
+            new TensorOptions(ScalarType.Double))
         .mul(new Scalar(2 * Math.PI / PERIOD))
         .add(new Scalar(phase))
         .sin()

@@ -9,8 +9,8 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Rng;
 
 /**
- * Series whose law is known: {@code a (sin(2 pi t / p1 + f1) + sin(2 pi t / p2 + f2) + s t + noise)}
- * with amplitude, periods, phases and slope of each series drawn uniformly.
+ * Series whose law is known: {@code a (sin(2 pi t / p1 + f1) + sin(2 pi t / p2 + f2) + s t +
+ * noise)} with amplitude, periods, phases and slope of each series drawn uniformly.
  */
 public enum SyntheticSeries {
   /** Periods of 6 to 18 points, slopes up to 0.01 a point, noise 0.1. */

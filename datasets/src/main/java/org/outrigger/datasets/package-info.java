@@ -5,9 +5,9 @@
  * org.outrigger.datasets.Iris}, {@link org.outrigger.datasets.Diabetes}. Generated: {@link
  * org.outrigger.datasets.Points}, {@link org.outrigger.datasets.Tabular} with chosen shifts, {@link
  * org.outrigger.datasets.UnknownImages}, {@link org.outrigger.datasets.DriftingClicks}, {@link
- * org.outrigger.datasets.LinkLoads}, {@link org.outrigger.datasets.NetworkTraffic}.
- * {@link org.outrigger.datasets.DatasetCatalogue} lists them all, with well-known public data sets
- * that load from a folder the user fills.
+ * org.outrigger.datasets.LinkLoads}, {@link org.outrigger.datasets.NetworkTraffic}. {@link
+ * org.outrigger.datasets.DatasetCatalogue} lists them all, with well-known public data sets that
+ * load from a folder the user fills.
  */
 @NullMarked
 package org.outrigger.datasets;

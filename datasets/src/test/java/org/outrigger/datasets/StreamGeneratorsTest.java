@@ -30,8 +30,7 @@ class StreamGeneratorsTest {
   void aDrasticFailureLiftsALink() {
     Torch.start();
     try (PointerScope scope = new PointerScope()) {
-      double[] loads =
-          Tensors.doubles(LinkLoads.failing(1, 4, 4, LinkLoads.Failure.DRASTIC, 3));
+      double[] loads = Tensors.doubles(LinkLoads.failing(1, 4, 4, LinkLoads.Failure.DRASTIC, 3));
       assertThat(loads).hasSize(8 * LinkLoads.PERIOD);
       double before = Arrays.stream(loads, 0, 192).average().orElseThrow();
       double after = Arrays.stream(loads, 192, 384).average().orElseThrow();

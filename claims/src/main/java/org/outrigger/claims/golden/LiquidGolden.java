@@ -164,8 +164,7 @@ public final class LiquidGolden implements GoldenSuite {
     for (JsonNode layer : golden.params().path("layer_neurons")) {
       layers.add(IntStream.range(0, layer.size()).map(i -> layer.get(i).asInt()).toArray());
     }
-    Wiring wiring =
-        Wiring.of(sensory, adjacency, layers.get(layers.size() - 1).length, layers);
+    Wiring wiring = Wiring.of(sensory, adjacency, layers.get(layers.size() - 1).length, layers);
     CfcCell.Mode mode = CfcCell.Mode.of(golden.params().path("mode").asString("default"));
     try (Rng rng = new Rng(0);
         WiredCfcCell cell = new WiredCfcCell(wiring, mode, rng)) {

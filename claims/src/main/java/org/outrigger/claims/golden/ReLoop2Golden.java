@@ -52,8 +52,7 @@ public final class ReLoop2Golden implements GoldenSuite {
 
   private static void samples(GoldenCase golden) {
     Tensor keys = golden.input("memory_keys");
-    Tensor[] nearest =
-        SampleMemory.nearest(keys, golden.input("query"), (int) golden.param("k"));
+    Tensor[] nearest = SampleMemory.nearest(keys, golden.input("query"), (int) golden.param("k"));
     if (golden.hasOutput("index")) {
       golden.expect("index", nearest[0]);
     }

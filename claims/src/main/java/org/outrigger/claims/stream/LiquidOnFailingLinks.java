@@ -58,8 +58,10 @@ public final class LiquidOnFailingLinks implements Claim {
   @Override
   public List<Inequality> statement() {
     List<Inequality> all = new ArrayList<>();
-    all.add(Inequality.below("drastic, first period, cfc", 1, "drastic, first period, incremental"));
-    all.add(Inequality.below("drastic, first period, ltc", 1, "drastic, first period, incremental"));
+    all.add(
+        Inequality.below("drastic, first period, cfc", 1, "drastic, first period, incremental"));
+    all.add(
+        Inequality.below("drastic, first period, ltc", 1, "drastic, first period, incremental"));
     all.add(
         new Inequality(
             "moderate, first period, incremental",
@@ -109,13 +111,14 @@ public final class LiquidOnFailingLinks implements Claim {
   @Override
   public String protocol() {
     return "Eight links with daily waves of 48 steps, ten days, noise of 0.02, train one network of"
-        + " closed-form cells (24 units, 80 epochs) and one of liquid time-constant cells (16 units,"
-        + " 30 epochs), Adam 1e-2, to forecast 6 steps ahead. Another link is followed for four days"
-        + " until a failure and four after it: drastic (wave x2 to 2.5, level +0.3 to 0.4 of"
-        + " capacity, later phase) or moderate (x1 to 1.2, +0.02 to 0.05). Figures are root mean"
-        + " squared errors of forecasts made in the first day after the failure, before the"
-        + " incremental network is trained again, and later; liquid is the mean of both cells; the"
-        + " hybrid is the closed-form network until the training and the incremental one after it.";
+               + " closed-form cells (24 units, 80 epochs) and one of liquid time-constant cells"
+               + " (16 units, 30 epochs), Adam 1e-2, to forecast 6 steps ahead. Another link is"
+               + " followed for four days until a failure and four after it: drastic (wave x2 to"
+               + " 2.5, level +0.3 to 0.4 of capacity, later phase) or moderate (x1 to 1.2, +0.02"
+               + " to 0.05). Figures are root mean squared errors of forecasts made in the first"
+               + " day after the failure, before the incremental network is trained again, and"
+               + " later; liquid is the mean of both cells; the hybrid is the closed-form network"
+               + " until the training and the incremental one after it.";
   }
 
   @Override
@@ -125,8 +128,7 @@ public final class LiquidOnFailingLinks implements Claim {
             .withHorizon(HORIZON)
             .withEpochs(scale.pick(80, 1))
             .withSeed(seed);
-    LiquidForecaster.Settings ltc =
-        cfc.withCell(LiquidForecaster.Cell.LTC, 16, scale.pick(30, 1));
+    LiquidForecaster.Settings ltc = cfc.withCell(LiquidForecaster.Cell.LTC, 16, scale.pick(30, 1));
     IncrementalForecaster.Settings often =
         IncrementalForecaster.Settings.of(LinkLoads.PERIOD, HORIZON, seed);
     return Scopes.scoped(
@@ -134,8 +136,7 @@ public final class LiquidOnFailingLinks implements Claim {
           try (LinkForecaster closed = new LiquidForecaster(cfc);
               LinkForecaster solved = new LiquidForecaster(ltc);
               IncrementalForecaster incremental =
-                  new IncrementalForecaster(
-                      scale == Scale.FULL ? often : often.withEpochs(2, 2))) {
+                  new IncrementalForecaster(scale == Scale.FULL ? often : often.withEpochs(2, 2))) {
             Tensor quiet = LinkLoads.quiet(scale.pick(8, 2), scale.pick(10, 3), seed);
             Map<String, LinkForecaster> liquid = new LinkedHashMap<>();
             liquid.put("cfc", closed);

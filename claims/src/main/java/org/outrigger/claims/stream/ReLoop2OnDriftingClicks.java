@@ -48,8 +48,9 @@ public final class ReLoop2OnDriftingClicks implements Claim {
 
   @Override
   public String promise() {
-    return "A memory of recent labelled events corrects a recommender after a drift without training"
-        + " it, costs little where nothing drifts, and adds to incremental training.";
+    return "A memory of recent labelled events corrects a recommender after a drift without"
+               + " training it, costs little where nothing drifts, and adds to incremental"
+               + " training.";
   }
 
   @Override
@@ -97,12 +98,13 @@ public final class ReLoop2OnDriftingClicks implements Claim {
 
   @Override
   public String protocol() {
-    return "60 users click on 80 items as tastes of 6 dimensions say. A recommender (embeddings of 8,"
-        + " 32-16, 6 epochs of Adam 5e-3) learns 12,000 pairs; then half of the users turn their"
-        + " tastes and a third of the items their popularity, and 8,000 pairs come in 10 slots. A"
-        + " slot is predicted with the memory as it is, then written. Keys are the last hidden layer,"
-        + " lambda is 0.7, the memory holds 4,000 events: the 50 nearest of the samples, or a sketch"
-        + " of 16 arrays of 256 buckets. Figures are of slots 2 to 10.";
+    return "60 users click on 80 items as tastes of 6 dimensions say. A recommender (embeddings of"
+               + " 8, 32-16, 6 epochs of Adam 5e-3) learns 12,000 pairs; then half of the users"
+               + " turn their tastes and a third of the items their popularity, and 8,000 pairs"
+               + " come in 10 slots. A slot is predicted with the memory as it is, then written."
+               + " Keys are the last hidden layer, lambda is 0.7, the memory holds 4,000 events:"
+               + " the 50 nearest of the samples, or a sketch of 16 arrays of 256 buckets. Figures"
+               + " are of slots 2 to 10.";
   }
 
   @Override
@@ -170,8 +172,7 @@ public final class ReLoop2OnDriftingClicks implements Claim {
 
   private static void train(NeuralModel model, TensorDataset rows, int epochs, long seed) {
     Trainer.of(model)
-        .settings(
-            Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(128).withSeed(seed))
+        .settings(Trainer.Settings.defaults().withEpochs(epochs).withBatchSize(128).withSeed(seed))
         .optimiser(p -> new Adam(p, Adam.Settings.of(RATE)))
         .schedule(Schedule.constant())
         .fit(rows);

@@ -28,8 +28,7 @@ public final class Activation extends Layer {
     /** 1.7159 tanh(0.666 x), which keeps the variance of normal inputs. */
     LECUN_TANH(
         "LeCunTanh",
-        x ->
-            Scopes.tensor(() -> x.mul(new Scalar(0.666)).tanh().mul(new Scalar(1.7159)))),
+        x -> Scopes.tensor(() -> x.mul(new Scalar(0.666)).tanh().mul(new Scalar(1.7159)))),
     SIGMOID("Sigmoid", torch::sigmoid),
     SOFTPLUS("Softplus", torch::softplus);
 

@@ -14,8 +14,8 @@ import org.outrigger.core.torch.Rng;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * Rows of categorical ids [N, F], whole numbers of any type, to their vectors side by side [N, F D];
- * the table of column f is the child {@code f}, with as many rows as the column has ids.
+ * Rows of categorical ids [N, F], whole numbers of any type, to their vectors side by side [N, F
+ * D]; the table of column f is the child {@code f}, with as many rows as the column has ids.
  */
 public final class EmbeddingTables extends Layer {
   private final List<Integer> rows;

@@ -65,8 +65,15 @@ public final class ForecastErrors {
   private static void check(double[] truth, double[] forecast, int from, int to) {
     if (truth.length != forecast.length || from < 0 || to > truth.length || from >= to) {
       throw new OutriggerException(
-          "Steps " + from + " to " + to + " of " + truth.length + " true values and "
-              + forecast.length + " forecasts cannot be compared.");
+          "Steps "
+              + from
+              + " to "
+              + to
+              + " of "
+              + truth.length
+              + " true values and "
+              + forecast.length
+              + " forecasts cannot be compared.");
     }
   }
 }

@@ -35,7 +35,12 @@ public record Gaps(double[][] loads, double[] elapsed, long filled, int left) {
     for (int t = 0; t < loads.length; t++) {
       if (t > 0 && !(times[t] > times[t - 1])) {
         throw new OutriggerException(
-            "Step " + t + " is at " + times[t] + ", not after " + times[t - 1]
+            "Step "
+                + t
+                + " is at "
+                + times[t]
+                + ", not after "
+                + times[t - 1]
                 + ": sort the steps by time.");
       }
       double[] row = loads[t].clone();

@@ -112,7 +112,10 @@ public final class IncrementalForecaster implements LinkForecaster {
     long needed = settings.lags + settings.horizon + 1L;
     if (loads.size(1) < needed) {
       throw new OutriggerException(
-          "The series have " + loads.size(1) + " steps, but lags and horizon take " + needed
+          "The series have "
+              + loads.size(1)
+              + " steps, but lags and horizon take "
+              + needed
               + ": give longer series.");
     }
     close();
@@ -123,8 +126,7 @@ public final class IncrementalForecaster implements LinkForecaster {
           Tensor y = loads.detach().to(ScalarType.Double);
           mean = y.mean().item_double();
           scale = Math.max(y.sub(new Scalar(mean)).square().mean().sqrt().item_double(), 1e-12);
-          train(
-              network, standardise(y), Clock.times(y.size(1), elapsed, 0), settings.epochs);
+          train(network, standardise(y), Clock.times(y.size(1), elapsed, 0), settings.epochs);
         });
     begin();
   }
@@ -175,10 +177,8 @@ public final class IncrementalForecaster implements LinkForecaster {
   private void train(Layer network, Tensor x, Tensor at, int epochs) {
     long count = x.size(1) - settings.lags + 1 - settings.horizon;
     Tensor input = rows(x, at).narrow(1, 0, count);
-    Tensor target =
-        x.narrow(1, settings.lags - 1L + settings.horizon, count).to(ScalarType.Float);
-    try (Optimiser adam =
-        new Adam(network.parameters(), Adam.Settings.of(settings.learningRate))) {
+    Tensor target = x.narrow(1, settings.lags - 1L + settings.horizon, count).to(ScalarType.Float);
+    try (Optimiser adam = new Adam(network.parameters(), Adam.Settings.of(settings.learningRate))) {
       for (int epoch = 0; epoch < epochs; epoch++) {
         Scopes.run(
             () -> {
@@ -196,7 +196,10 @@ public final class IncrementalForecaster implements LinkForecaster {
     Scopes.run(() -> Clock.check(loads, elapsed));
     if (seen != null && seen.size(0) != loads.size(0)) {
       throw new OutriggerException(
-          "It follows " + seen.size(0) + " links, not " + loads.size(0)
+          "It follows "
+              + seen.size(0)
+              + " links, not "
+              + loads.size(0)
               + ": call begin to follow others.");
     }
     return Scopes.tensor(
@@ -207,7 +210,8 @@ public final class IncrementalForecaster implements LinkForecaster {
             // Up to the step after which it is trained again.
             long block =
                 Math.min(
-                    y.size(1) - at, settings.refitEvery - Math.floorMod(steps, settings.refitEvery));
+                    y.size(1) - at,
+                    settings.refitEvery - Math.floorMod(steps, settings.refitEvery));
             Tensor part = elapsed == null ? null : elapsed.narrow(0, at, block);
             parts.add(block(network, y.narrow(1, at, block), part));
             at += block;
@@ -221,8 +225,7 @@ public final class IncrementalForecaster implements LinkForecaster {
         () -> {
           long count = loads.size(1);
           Tensor x = standardise(loads);
-          double before =
-              times == null ? 0 : times.select(0, times.size(0) - 1).item_double();
+          double before = times == null ? 0 : times.select(0, times.size(0) - 1).item_double();
           Tensor at = Clock.times(count, elapsed, before);
           Tensor all = seen == null ? x : torch.cat(new TensorVector(seen, x), 1);
           Tensor clock = times == null ? at : torch.cat(new TensorVector(times, at), 0);
@@ -246,11 +249,9 @@ public final class IncrementalForecaster implements LinkForecaster {
               Scopes.noGrad(() -> network.forward(input).squeeze(2).to(ScalarType.Double));
           remember(all, clock);
           steps += count;
-          if (steps % settings.refitEvery == 0
-              && all.size(1) > settings.lags + settings.horizon) {
+          if (steps % settings.refitEvery == 0 && all.size(1) > settings.lags + settings.horizon) {
             Tensor recent = java.util.Objects.requireNonNull(seen);
-            train(
-                network, recent, java.util.Objects.requireNonNull(times), settings.refitEpochs);
+            train(network, recent, java.util.Objects.requireNonNull(times), settings.refitEpochs);
           }
           return forecast.mul(new Scalar(scale)).add(new Scalar(mean));
         });

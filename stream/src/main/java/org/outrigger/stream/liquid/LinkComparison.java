@@ -101,8 +101,11 @@ public record LinkComparison(
     HyperParameter.between("failure", failure, horizon + 1, steps - 1);
     if (refitted + horizon >= steps) {
       throw new OutriggerException(
-          "The stream ends at step " + steps + ", before the network is trained again at step "
-              + refitted + " and the horizon has passed: give a longer stream.");
+          "The stream ends at step "
+              + steps
+              + ", before the network is trained again at step "
+              + refitted
+              + " and the horizon has passed: give a longer stream.");
     }
     double[][] truth = Tensors.rows(loads);
     Map<String, double[][]> made = new LinkedHashMap<>();

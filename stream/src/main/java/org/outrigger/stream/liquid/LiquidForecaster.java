@@ -113,26 +113,55 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
     }
 
     public static Settings defaults() {
-      return new Settings(
-          Cell.CFC, CfcCell.Mode.DEFAULT, 24, 6, 0.5, 48, 1, 2, 12, 80, 1e-2, 0);
+      return new Settings(Cell.CFC, CfcCell.Mode.DEFAULT, 24, 6, 0.5, 48, 1, 2, 12, 80, 1e-2, 0);
     }
 
     public Settings withCell(Cell value, int neurons, int passes) {
       return new Settings(
-          value, mode, neurons, odeUnfolds, sparsity, period, horizon, windowPeriods, burnIn,
-          passes, learningRate, seed);
+          value,
+          mode,
+          neurons,
+          odeUnfolds,
+          sparsity,
+          period,
+          horizon,
+          windowPeriods,
+          burnIn,
+          passes,
+          learningRate,
+          seed);
     }
 
     public Settings withHorizon(int steps) {
       return new Settings(
-          cell, mode, units, odeUnfolds, sparsity, period, steps, windowPeriods, burnIn, epochs,
-          learningRate, seed);
+          cell,
+          mode,
+          units,
+          odeUnfolds,
+          sparsity,
+          period,
+          steps,
+          windowPeriods,
+          burnIn,
+          epochs,
+          learningRate,
+          seed);
     }
 
     public Settings withPeriod(double steps) {
       return new Settings(
-          cell, mode, units, odeUnfolds, sparsity, steps, horizon, windowPeriods, burnIn, epochs,
-          learningRate, seed);
+          cell,
+          mode,
+          units,
+          odeUnfolds,
+          sparsity,
+          steps,
+          horizon,
+          windowPeriods,
+          burnIn,
+          epochs,
+          learningRate,
+          seed);
     }
 
     public Settings withEpochs(int passes) {
@@ -141,8 +170,18 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
 
     public Settings withSeed(long value) {
       return new Settings(
-          cell, mode, units, odeUnfolds, sparsity, period, horizon, windowPeriods, burnIn, epochs,
-          learningRate, value);
+          cell,
+          mode,
+          units,
+          odeUnfolds,
+          sparsity,
+          period,
+          horizon,
+          windowPeriods,
+          burnIn,
+          epochs,
+          learningRate,
+          value);
     }
   }
 
@@ -192,8 +231,7 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
   }
 
   private Live build(double mean, double scale) {
-    Wiring wiring =
-        Wiring.autoNcp(INPUTS, settings.units, 1, settings.sparsity, settings.seed);
+    Wiring wiring = Wiring.autoNcp(INPUTS, settings.units, 1, settings.sparsity, settings.seed);
     try (Rng rng = Rng.named(settings.seed, "weights")) {
       LiquidCell cell =
           settings.cell == Cell.CFC
@@ -321,7 +359,10 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
     Scopes.run(() -> Clock.check(loads, elapsed));
     if (now.state != null && now.state.size(0) != loads.size(0)) {
       throw new OutriggerException(
-          "It follows " + now.state.size(0) + " links, not " + loads.size(0)
+          "It follows "
+              + now.state.size(0)
+              + " links, not "
+              + loads.size(0)
               + ": call begin to follow others.");
     }
     return Scopes.noGrad(
@@ -330,8 +371,7 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
           Tensor x = standardise(now, loads.detach().to(ScalarType.Double));
           Tensor times = Clock.times(steps, elapsed, now.time);
           Tensor day =
-              Clock.timeOfDay(
-                  times.add(new Scalar((double) settings.horizon)), settings.period);
+              Clock.timeOfDay(times.add(new Scalar((double) settings.horizon)), settings.period);
           Tensor time =
               elapsed == null
                   ? null
@@ -341,10 +381,7 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
           Scopes.release(now.state);
           now.state = last;
           now.time = times.select(0, steps - 1).item_double();
-          return made[0]
-              .to(ScalarType.Double)
-              .mul(new Scalar(now.scale))
-              .add(new Scalar(now.mean));
+          return made[0].to(ScalarType.Double).mul(new Scalar(now.scale)).add(new Scalar(now.mean));
         });
   }
 
@@ -411,7 +448,8 @@ public final class LiquidForecaster implements Method, LinkForecaster, Stateful 
           Map.of("cell", (Layer) fresh.cell, "head", fresh.head).entrySet()) {
         Map<String, Tensor> own = new LinkedHashMap<>();
         String prefix = part.getKey() + ".";
-        saved.tensors()
+        saved
+            .tensors()
             .forEach(
                 (name, tensor) -> {
                   if (name.startsWith(prefix)) {

@@ -61,7 +61,9 @@ public final class AttributionWindow implements Stateful {
    * @param time when, not before earlier events
    */
   public synchronized void served(List<String> ids, Tensor keys, Tensor base, double time) {
-    Shapes.check().size("N", ids.size(), "the ids").tensor("keys", keys, "N", "D")
+    Shapes.check()
+        .size("N", ids.size(), "the ids")
+        .tensor("keys", keys, "N", "D")
         .tensor("base", base, "N");
     Shapes.finite("keys", keys);
     Shapes.finite("base", base);
@@ -69,7 +71,9 @@ public final class AttributionWindow implements Stateful {
     for (String id : ids) {
       if (waiting.containsKey(id)) {
         throw new OutriggerException(
-            "Event '" + id + "' waits for its label already: give each served event an id of its"
+            "Event '"
+                + id
+                + "' waits for its label already: give each served event an id of its"
                 + " own.");
       }
     }
@@ -169,16 +173,22 @@ public final class AttributionWindow implements Stateful {
         .tensor("The saved events", state.tensor("events"), "N", "3");
     if (state.number("window") != window || ids.size() > capacity) {
       throw new OutriggerException(
-          "The saved window of " + state.number("window") + " with " + ids.size()
-              + " events does not fit one of " + window + " for " + capacity + " events.");
+          "The saved window of "
+              + state.number("window")
+              + " with "
+              + ids.size()
+              + " events does not fit one of "
+              + window
+              + " for "
+              + capacity
+              + " events.");
     }
     double lost = state.number("givenUp");
     double[][] keys = ids.isEmpty() ? new double[0][] : Tensors.rows(state.tensor("keys"));
     double[][] rest = ids.isEmpty() ? new double[0][] : Tensors.rows(state.tensor("events"));
     Map<String, Event> fresh = new LinkedHashMap<>();
     for (int i = 0; i < ids.size(); i++) {
-      fresh.put(
-          String.valueOf(ids.get(i)), new Event(keys[i], rest[i][0], rest[i][1], rest[i][2]));
+      fresh.put(String.valueOf(ids.get(i)), new Event(keys[i], rest[i][0], rest[i][1], rest[i][2]));
     }
     waiting = fresh;
     givenUp = (long) lost;

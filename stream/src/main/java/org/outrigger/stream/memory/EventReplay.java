@@ -185,9 +185,7 @@ public final class EventReplay {
   private static double auc(double[] y, double[] p, int[] rows) {
     double[] negative = Arrays.stream(rows).filter(i -> y[i] == 0).mapToDouble(i -> p[i]).toArray();
     double[] positive = Arrays.stream(rows).filter(i -> y[i] == 1).mapToDouble(i -> p[i]).toArray();
-    return negative.length == 0 || positive.length == 0
-        ? Double.NaN
-        : Auroc.of(negative, positive);
+    return negative.length == 0 || positive.length == 0 ? Double.NaN : Auroc.of(negative, positive);
   }
 
   /** Probabilities are kept 1e-6 away from 0 and 1, where the loss has no bound. */

@@ -40,8 +40,8 @@ import org.outrigger.core.torch.Shapes;
  * <p>Keys are centred by the mean of those it was started with: representations behind a ReLU all
  * point the same way. They must come from one version of the model; start again when it changes.
  *
- * <p>Predicting and writing are safe from many threads at once; a prediction sees each write whole or
- * not at all. While its state is saved nothing may be written.
+ * <p>Predicting and writing are safe from many threads at once; a prediction sees each write whole
+ * or not at all. While its state is saved nothing may be written.
  */
 @Card(
     slug = "reloop2",
@@ -107,8 +107,7 @@ public final class ReLoop2 implements Method, Stateful, AutoCloseable {
     }
 
     public Settings withLambda(double value) {
-      return new Settings(
-          memory, k, arrays, bits, capacity, tau, gamma, value, sigma, keep, seed);
+      return new Settings(memory, k, arrays, bits, capacity, tau, gamma, value, sigma, keep, seed);
     }
 
     public Settings withSketch(int newArrays, int newBits) {
@@ -136,8 +135,7 @@ public final class ReLoop2 implements Method, Stateful, AutoCloseable {
   private @Nullable Live live;
 
   /** What it has between {@link #start} and {@link #close}. */
-  private record Live(
-      ErrorMemory memory, Tensor mean, String version, Rng draws, long[] written) {
+  private record Live(ErrorMemory memory, Tensor mean, String version, Rng draws, long[] written) {
     void close() {
       memory.close();
       Scopes.release(mean);
@@ -185,8 +183,7 @@ public final class ReLoop2 implements Method, Stateful, AutoCloseable {
                   .masked_fill(nothing, new Scalar(0.0));
           Tensor served =
               base.add(error.mul(new Scalar(lambda)))
-                  .clamp(
-                      new ScalarOptional(new Scalar(0.0)), new ScalarOptional(new Scalar(1.0)));
+                  .clamp(new ScalarOptional(new Scalar(0.0)), new ScalarOptional(new Scalar(1.0)));
           return new Correction(
               Scopes.keep(served),
               Scopes.keep(error),
@@ -224,8 +221,7 @@ public final class ReLoop2 implements Method, Stateful, AutoCloseable {
                 settings.memory == Memory.SAMPLES
                     ? new SampleMemory(settings.k, settings.capacity, dimension)
                     : new SketchMemory(
-                        SketchMemory.draw(
-                            settings.arrays, settings.bits, dimension, settings.seed),
+                        SketchMemory.draw(settings.arrays, settings.bits, dimension, settings.seed),
                         settings.capacity),
                 mean,
                 version,

@@ -101,7 +101,12 @@ final class Ring implements AutoCloseable {
         || at < 0
         || at >= capacity) {
       throw new OutriggerException(
-          "The saved " + state.type() + " holds " + wanted + " of " + capacity
+          "The saved "
+              + state.type()
+              + " holds "
+              + wanted
+              + " of "
+              + capacity
               + " rows: the file is damaged.");
     }
   }
@@ -114,8 +119,13 @@ final class Ring implements AutoCloseable {
     Shapes.check().tensor("The saved " + name, saved, sizes);
     if (saved.scalar_type().intern() != own.scalar_type().intern()) {
       throw new OutriggerException(
-          "The saved " + name + " has type " + saved.scalar_type().intern() + ", not "
-              + own.scalar_type().intern() + ": the file is damaged.");
+          "The saved "
+              + name
+              + " has type "
+              + saved.scalar_type().intern()
+              + ", not "
+              + own.scalar_type().intern()
+              + ": the file is damaged.");
     }
   }
 

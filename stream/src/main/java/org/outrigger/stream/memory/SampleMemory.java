@@ -48,8 +48,7 @@ public final class SampleMemory implements ErrorMemory {
   public static Tensor[] nearest(Tensor memory, Tensor queries, int k) {
     return Scopes.scoped(
         () -> {
-          var top =
-              torch.topk(unit(queries).mm(unit(memory).t()), Math.min(k, memory.size(0)));
+          var top = torch.topk(unit(queries).mm(unit(memory).t()), Math.min(k, memory.size(0)));
           return new Tensor[] {
             Scopes.keep(new Tensor(top.get1())), Scopes.keep(new Tensor(top.get0()))
           };

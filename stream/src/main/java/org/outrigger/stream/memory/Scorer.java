@@ -44,8 +44,11 @@ public interface Scorer {
   static Scorer of(Model model, int positive, String layer) {
     if (positive < 0 || positive >= model.classes()) {
       throw new OutriggerException(
-          "The positive class " + positive + " is none of the model's: 0 to "
-              + (model.classes() - 1) + ".");
+          "The positive class "
+              + positive
+              + " is none of the model's: 0 to "
+              + (model.classes() - 1)
+              + ".");
     }
     return inputs ->
         Scopes.scoped(

@@ -134,8 +134,7 @@ public final class SketchMemory implements ErrorMemory {
         ring.column("base").index_select(0, rows),
         -1);
     // What rounding left in a bucket goes with its last event.
-    Tensor empty =
-        flat.masked_select(sum("count").index_select(0, flat).eq(new Scalar(0.0)));
+    Tensor empty = flat.masked_select(sum("count").index_select(0, flat).eq(new Scalar(0.0)));
     sum("sum_labels").index_fill_(0, empty, new Scalar(0.0));
     sum("sum_base").index_fill_(0, empty, new Scalar(0.0));
   }

@@ -28,7 +28,10 @@ import org.outrigger.core.torch.Torch;
 
 class LiquidForecasterTest {
   private static LiquidForecaster.Settings small(LiquidForecaster.Cell cell) {
-    return LiquidForecaster.Settings.defaults().withCell(cell, 8, 2).withPeriod(12).withHorizon(2)
+    return LiquidForecaster.Settings.defaults()
+        .withCell(cell, 8, 2)
+        .withPeriod(12)
+        .withHorizon(2)
         .withSeed(3);
   }
 
@@ -105,8 +108,7 @@ class LiquidForecasterTest {
   void irregularTimesChangeTheForecastAndAMissingStepIsALongerOne() {
     Torch.start();
     try (PointerScope scope = new PointerScope();
-        LiquidForecaster forecaster =
-            new LiquidForecaster(small(LiquidForecaster.Cell.CFC))) {
+        LiquidForecaster forecaster = new LiquidForecaster(small(LiquidForecaster.Cell.CFC))) {
       Tensor quiet = loads(2, 40, 1);
       Tensor slower = torch.full(new long[] {40}, new Scalar(1.5)).to(ScalarType.Double);
       forecaster.fit(quiet, slower);
@@ -156,8 +158,7 @@ class LiquidForecasterTest {
   void badInputChangesNothing() {
     Torch.start();
     try (PointerScope scope = new PointerScope();
-        LiquidForecaster forecaster =
-            new LiquidForecaster(small(LiquidForecaster.Cell.CFC));
+        LiquidForecaster forecaster = new LiquidForecaster(small(LiquidForecaster.Cell.CFC));
         LiquidForecaster other =
             new LiquidForecaster(small(LiquidForecaster.Cell.CFC).withHorizon(3))) {
       Tensor quiet = loads(2, 40, 1);
@@ -174,8 +175,7 @@ class LiquidForecasterTest {
           .hasMessageContaining("Gaps");
       assertThatThrownBy(() -> forecaster.follow(loads(3, 4, 2), null))
           .hasMessageContaining("follows 2 links, not 3");
-      assertThatThrownBy(
-              () -> forecaster.follow(quiet, torch.zeros(40).to(ScalarType.Double)))
+      assertThatThrownBy(() -> forecaster.follow(quiet, torch.zeros(40).to(ScalarType.Double)))
           .hasMessageContaining("above 0");
       assertThatThrownBy(() -> other.restore(before)).hasMessageContaining("other settings");
       for (String name : before.tensors().keySet()) {
@@ -191,8 +191,7 @@ class LiquidForecasterTest {
       assertThat(Tensors.doubles(forecaster.state().tensor("state"))).containsExactly(state);
       assertThatThrownBy(
               () ->
-                  Methods.create(
-                      LiquidForecaster.class, "liquid-link-load", Map.of("burnIn", 100)))
+                  Methods.create(LiquidForecaster.class, "liquid-link-load", Map.of("burnIn", 100)))
           .hasMessageContaining("burnIn = 100 is out of range");
     }
   }
@@ -201,8 +200,7 @@ class LiquidForecasterTest {
   void followingDoesNotGrowMemory() {
     Torch.start();
     try (PointerScope scope = new PointerScope();
-        LiquidForecaster forecaster =
-            new LiquidForecaster(small(LiquidForecaster.Cell.CFC))) {
+        LiquidForecaster forecaster = new LiquidForecaster(small(LiquidForecaster.Cell.CFC))) {
       forecaster.fit(loads(2, 40, 1), null);
       double start = 0;
       for (int i = 0; i < 1500; i++) {

@@ -96,8 +96,7 @@ class AttributionWindowTest {
       State good = window.state();
       assertThatThrownBy(
               () ->
-                  window.restore(
-                      new State(good.type(), 1, Map.of("window", 3.0), good.tensors())))
+                  window.restore(new State(good.type(), 1, Map.of("window", 3.0), good.tensors())))
           .hasMessageContaining("ids");
       assertThatThrownBy(() -> new AttributionWindow(4, 5).restore(good))
           .hasMessageContaining("does not fit");

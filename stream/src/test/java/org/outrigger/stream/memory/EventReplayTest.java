@@ -63,21 +63,12 @@ class EventReplayTest {
     Torch.start();
     try (PointerScope scope = new PointerScope();
         Rng rng = new Rng(2);
-        ReLoop2 memory =
-            new ReLoop2(ReLoop2.Settings.defaults().withSamples(5).withCapacity(30))) {
+        ReLoop2 memory = new ReLoop2(ReLoop2.Settings.defaults().withSamples(5).withCapacity(30))) {
       Tensor inputs = rng.normal(ScalarType.Double, 100, 3);
       Tensor labels = rng.uniform(ScalarType.Double, 100).round();
       memory.start(inputs, "1");
       List<Long> rows = new ArrayList<>();
-      EventReplay.of(
-          HALF,
-          memory,
-          inputs,
-          labels,
-          5,
-          0,
-          (x, y) -> rows.add(x.size(0)),
-          slot -> {});
+      EventReplay.of(HALF, memory, inputs, labels, 5, 0, (x, y) -> rows.add(x.size(0)), slot -> {});
       assertThat(rows).containsExactly(20L, 20L, 20L, 20L, 20L);
       assertThat(memory.size()).isEqualTo(30);
       assertThat(memory.version()).isEqualTo("1+++++");
@@ -100,8 +91,7 @@ class EventReplayTest {
       assertThat(last.keys().shape()).containsExactly(2, 6);
       assertThat(last.base().min().item_double()).isPositive();
       assertThat(last.base().max().item_double()).isLessThan(1);
-      assertThat(Scorer.of(model, 1, "embeddings").score(ids).keys().shape())
-          .containsExactly(2, 6);
+      assertThat(Scorer.of(model, 1, "embeddings").score(ids).keys().shape()).containsExactly(2, 6);
       assertThatThrownBy(() -> Scorer.of(model, 2)).hasMessageContaining("0 to 1");
       assertThatThrownBy(() -> Scorer.of(model, 1).score(Tensors.of(new float[] {0, 5}, 1, 2)))
           .hasMessageContaining("Column 1 holds 5.0");

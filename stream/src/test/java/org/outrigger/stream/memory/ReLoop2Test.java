@@ -201,16 +201,14 @@ class ReLoop2Test {
       for (String name : good.tensors().keySet()) {
         Map<String, Tensor> fewer = new LinkedHashMap<>(good.tensors());
         fewer.remove(name);
-        assertThatThrownBy(
-                () -> memory.restore(new State(good.type(), 1, good.values(), fewer)))
+        assertThatThrownBy(() -> memory.restore(new State(good.type(), 1, good.values(), fewer)))
             .as(name)
             .isInstanceOf(OutriggerException.class);
       }
       for (String name : List.of("size", "next", "written", "version")) {
         Map<String, Object> values = new LinkedHashMap<>(good.values());
         values.put(name, name.equals("version") ? 7 : "much");
-        assertThatThrownBy(
-                () -> memory.restore(new State(good.type(), 1, values, good.tensors())))
+        assertThatThrownBy(() -> memory.restore(new State(good.type(), 1, values, good.tensors())))
             .as(name)
             .isInstanceOf(OutriggerException.class);
       }
@@ -288,7 +286,11 @@ class ReLoop2Test {
             Tensors.of(new double[][] {{1, 0}, {3 * Math.cos(angle), 3 * Math.sin(angle)}});
         Tensor buckets = SketchMemory.buckets(pair, projections);
         double shared =
-            buckets.select(0, 0).eq(buckets.select(0, 1)).to(ScalarType.Double).mean()
+            buckets
+                .select(0, 0)
+                .eq(buckets.select(0, 1))
+                .to(ScalarType.Double)
+                .mean()
                 .item_double();
         assertThat(shared).isCloseTo(Math.pow(1 - angle / Math.PI, bits), within(0.03));
       }

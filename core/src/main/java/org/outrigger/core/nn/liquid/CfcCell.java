@@ -184,9 +184,7 @@ public final class CfcCell extends LiquidCell {
       Tensor first = one.tanh();
       Tensor second = g.mul(head("ff2", z, context).tanh());
       next =
-          settings.mode == Mode.NO_GATE
-              ? first.add(second)
-              : first.sub(first.mul(g)).add(second);
+          settings.mode == Mode.NO_GATE ? first.add(second) : first.sub(first.mul(g)).add(second);
     }
     return new Steps(next, next);
   }

@@ -161,12 +161,7 @@ public abstract class LiquidCell extends Layer {
     }
     if (elapsed != null
         && !Scopes.scoped(
-            () ->
-                elapsed
-                    .isfinite()
-                    .logical_and(elapsed.gt(new Scalar(0.0)))
-                    .all()
-                    .item_bool())) {
+            () -> elapsed.isfinite().logical_and(elapsed.gt(new Scalar(0.0))).all().item_bool())) {
       throw new OutriggerException(
           "Elapsed times must be finite and above 0: give the time that passed since the step"
               + " before.");

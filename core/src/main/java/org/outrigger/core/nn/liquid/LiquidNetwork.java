@@ -4,7 +4,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
-import org.jspecify.annotations.Nullable;
 import org.outrigger.core.nn.ForwardContext;
 import org.outrigger.core.nn.Init;
 import org.outrigger.core.nn.Layer;
@@ -52,13 +51,12 @@ public final class LiquidNetwork extends LiquidCell {
     if (lstm == null) {
       step = cell.advance(input, state, elapsed, context);
     } else {
-      Tensor[] memory = lstm.step(input, state.chunk(2, 1).get(0), state.chunk(2, 1).get(1), context);
+      Tensor[] memory =
+          lstm.step(input, state.chunk(2, 1).get(0), state.chunk(2, 1).get(1), context);
       Steps inner = cell.advance(input, memory[0], elapsed, context);
-      step =
-          new Steps(
-              inner.outputs(), torch.cat(new TensorVector(inner.states(), memory[1]), 1));
+      step = new Steps(inner.outputs(), torch.cat(new TensorVector(inner.states(), memory[1]), 1));
     }
-    @Nullable Layer fc = children().get("fc");
+    Layer fc = children().get("fc");
     return fc == null ? step : new Steps(fc.forward(step.outputs(), context), step.states());
   }
 

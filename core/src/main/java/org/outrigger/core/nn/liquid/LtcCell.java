@@ -119,8 +119,7 @@ public final class LtcCell extends LiquidCell {
             u,
             context.tensor(this, "sensory_sigma"),
             context.tensor(this, "sensory_mu"),
-            positive("sensory_w", context)
-                .mul(context.tensor(this, "sensory_sparsity_mask")));
+            positive("sensory_w", context).mul(context.tensor(this, "sensory_sparsity_mask")));
     Tensor numerator =
         sensory
             .mul(context.tensor(this, "sensory_erev"))

@@ -12,10 +12,10 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Closed-form cells along a wiring: one sparse {@link CfcCell} a layer of neurons ({@code layer_0},
- * {@code layer_1}, ...), chained within a step, so that a layer sees the new state of the one before
- * it. As in the authors' code only the synapses between successive layers are sparse, and each layer
- * is recurrent upon itself without a mask. The state is that of the layers one after another, which
- * is not the order of the neurons' numbers; the output is that of the last layer.
+ * {@code layer_1}, ...), chained within a step, so that a layer sees the new state of the one
+ * before it. As in the authors' code only the synapses between successive layers are sparse, and
+ * each layer is recurrent upon itself without a mask. The state is that of the layers one after
+ * another, which is not the order of the neurons' numbers; the output is that of the last layer.
  */
 public final class WiredCfcCell extends LiquidCell {
   private final Wiring wiring;
@@ -23,16 +23,14 @@ public final class WiredCfcCell extends LiquidCell {
   public WiredCfcCell(Wiring wiring, CfcCell.Mode mode, Rng rng) {
     super(wiring.inputs(), last(wiring).length, wiring.units());
     this.wiring = wiring;
-    CfcCell.Settings settings =
-        new CfcCell.Settings(mode, 1, 0, 0, Activation.Kind.LECUN_TANH);
+    CfcCell.Settings settings = new CfcCell.Settings(mode, 1, 0, 0, Activation.Kind.LECUN_TANH);
     for (int l = 0; l < wiring.layers().size(); l++) {
       int layer = l;
       long inputs = l == 0 ? wiring.inputs() : wiring.layers().get(l - 1).length;
       long hidden = wiring.layers().get(l).length;
       child(
           "layer_" + l,
-          Scopes.scoped(
-              () -> new CfcCell(inputs, hidden, settings, wiring.mask(layer), rng)));
+          Scopes.scoped(() -> new CfcCell(inputs, hidden, settings, wiring.mask(layer), rng)));
     }
   }
 

@@ -108,8 +108,7 @@ public final class Wiring {
     HyperParameter.between("motors", motors, 1, units);
     for (double[][] matrix : List.of(sensory, adjacency)) {
       for (double[] row : matrix) {
-        if (row.length != units
-            || Arrays.stream(row).anyMatch(v -> v != -1 && v != 0 && v != 1)) {
+        if (row.length != units || Arrays.stream(row).anyMatch(v -> v != -1 && v != 0 && v != 1)) {
           throw new OutriggerException(
               "A wiring of " + units + " neurons has rows of " + units + " entries -1, 0 or 1.");
         }
@@ -137,8 +136,7 @@ public final class Wiring {
     HyperParameter.atLeast("inputs", inputs, 1);
     HyperParameter.atLeast("units", units, 1);
     HyperParameter.between("outputs", outputs, 1, units);
-    HyperParameter.require(
-        sparsity >= 0 && sparsity < 1, "sparsity", sparsity, "0 to below 1");
+    HyperParameter.require(sparsity >= 0 && sparsity < 1, "sparsity", sparsity, "0 to below 1");
     SplittableRandom random = new SplittableRandom(Rng.derive(seed, "wiring"));
     double[][] sensory = new double[inputs][units];
     double[][] adjacency = new double[units][units];
@@ -294,6 +292,14 @@ public final class Wiring {
   public String toString() {
     long synapses =
         Arrays.stream(adjacency).flatMapToDouble(Arrays::stream).filter(v -> v != 0).count();
-    return "Wiring(" + inputs() + " -> " + units() + " -> " + motors + ", " + synapses + " synapses)";
+    return "Wiring("
+        + inputs()
+        + " -> "
+        + units()
+        + " -> "
+        + motors
+        + ", "
+        + synapses
+        + " synapses)";
   }
 }

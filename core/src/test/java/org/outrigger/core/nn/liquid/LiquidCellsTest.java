@@ -47,16 +47,12 @@ class LiquidCellsTest {
         new Kind(
             "CfC without gate",
             rng -> new CfcCell(INPUTS, 4, small.withMode(CfcCell.Mode.NO_GATE), rng)),
-        new Kind(
-            "pure CfC", rng -> new CfcCell(INPUTS, 4, small.withMode(CfcCell.Mode.PURE), rng)),
+        new Kind("pure CfC", rng -> new CfcCell(INPUTS, 4, small.withMode(CfcCell.Mode.PURE), rng)),
         new Kind(
             "CfC with silu and no backbone",
             rng ->
                 new CfcCell(
-                    INPUTS,
-                    4,
-                    small.withActivation(Activation.Kind.SILU).withBackbone(5, 0),
-                    rng)),
+                    INPUTS, 4, small.withActivation(Activation.Kind.SILU).withBackbone(5, 0), rng)),
         new Kind("wired CfC", rng -> new WiredCfcCell(wiring, CfcCell.Mode.DEFAULT, rng)),
         new Kind(
             "LSTM before a CfC, with an output layer",
@@ -107,8 +103,7 @@ class LiquidCellsTest {
       Tensor x = rng.normal(ScalarType.Double, 2, 3, INPUTS);
       Tensor elapsed = times(rng, 2, 3);
       List<Tensor> parameters = List.copyOf(cell.parameters().values());
-      List<Tensor> gradients =
-          Gradients.of(loss(cell, x, elapsed), parameters, false);
+      List<Tensor> gradients = Gradients.of(loss(cell, x, elapsed), parameters, false);
       double step = 1e-6;
       for (int i = 0; i < parameters.size(); i++) {
         Tensor values = parameters.get(i).detach().view(-1);
@@ -168,8 +163,7 @@ class LiquidCellsTest {
           .hasMessageContaining("stateSize");
       assertThatThrownBy(() -> cell.step(x.select(1, 0), cell.zeroState(x), torch.ones(1, 1)))
           .hasMessageContaining("B = 2");
-      assertThatThrownBy(() -> cell.forward(x.select(1, 0)))
-          .isInstanceOf(OutriggerException.class);
+      assertThatThrownBy(() -> cell.forward(x.select(1, 0))).isInstanceOf(OutriggerException.class);
     }
   }
 
@@ -179,8 +173,7 @@ class LiquidCellsTest {
     try (PointerScope scope = new PointerScope();
         Rng rng = new Rng(6);
         LtcCell cell =
-            new LtcCell(
-                Wiring.fullyConnected(INPUTS, 6, 1, 0), LtcCell.Settings.defaults(), rng)) {
+            new LtcCell(Wiring.fullyConnected(INPUTS, 6, 1, 0), LtcCell.Settings.defaults(), rng)) {
       Tensor x = rng.normal(4, 50, INPUTS).mul(new Scalar(20.0));
       Tensor elapsed = rng.uniform(4, 50).mul(new Scalar(1000.0)).add(new Scalar(1e-3));
       double largest = cell.unroll(x, null, elapsed).states().abs().max().item_double();
@@ -194,8 +187,7 @@ class LiquidCellsTest {
     try (PointerScope scope = new PointerScope();
         Rng rng = new Rng(7);
         LtcCell cell =
-            new LtcCell(
-                Wiring.fullyConnected(INPUTS, 6, 1, 0), LtcCell.Settings.defaults(), rng)) {
+            new LtcCell(Wiring.fullyConnected(INPUTS, 6, 1, 0), LtcCell.Settings.defaults(), rng)) {
       Tensor x = rng.normal(1, INPUTS);
       Tensor state = cell.zeroState(x);
       double last = 0;
@@ -241,8 +233,7 @@ class LiquidCellsTest {
       Wiring wiring = Wiring.autoNcp(INPUTS, 9, 2, 0.8, 3);
       try (LtcCell cell = new LtcCell(wiring, LtcCell.Settings.defaults(), rng)) {
         Tensor x = rng.normal(2, 3, INPUTS);
-        Tensor gradient =
-            Gradients.of(cell.forward(x).square().sum(), cell.tensor("w"));
+        Tensor gradient = Gradients.of(cell.forward(x).square().sum(), cell.tensor("w"));
         Tensor absent = wiring.adjacency().eq(new Scalar(0.0));
         assertThat(gradient.masked_select(absent).abs().max().item_double()).isZero();
         assertThat(gradient.abs().max().item_double()).isPositive();
@@ -282,8 +273,7 @@ class LiquidCellsTest {
       Tensor elapsed = rng.uniform(3, 4).add(new Scalar(0.1));
       double[] together = Tensors.doubles(cell.unroll(x, null, elapsed).states().narrow(0, 1, 1));
       double[] alone =
-          Tensors.doubles(
-              cell.unroll(x.narrow(0, 1, 1), null, elapsed.narrow(0, 1, 1)).states());
+          Tensors.doubles(cell.unroll(x.narrow(0, 1, 1), null, elapsed.narrow(0, 1, 1)).states());
       for (int i = 0; i < alone.length; i++) {
         assertThat(alone[i]).isCloseTo(together[i], within(1e-6));
       }
