@@ -42,7 +42,9 @@ record LinkLoadReport(StreamLinkLoadCommand.LinkLog log, LinkComparison compared
     return new ReportPage("Forecasts through a failure", log.name() + ". " + log.story())
         .section(
             "Since the failure",
-            "Root mean squared error of forecasts " + compared.horizon() + " steps ahead.")
+            "Root mean squared error of forecasts "
+                + compared.horizon()
+                + " steps ahead, in shares of a link's largest load in the training.")
         .figures(
             List.of(
                 new ReportPage.Figure(

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -167,8 +168,20 @@ final class StreamLinkLoadCommand implements Runnable {
   }
 
   private LinkComparison compare(LinkLog log) {
-    int known = (int) Math.round(log.failure() * train);
-    Tensor loads = log.tensor();
+    // Whole periods, so that a training follows the failure by one period where it can.
+    int known = Math.max(1, (int) (log.failure() * train / period)) * period;
+    if (known >= log.failure()) {
+      throw new OutriggerException(
+          "Row "
+              + log.failure()
+              + " comes too early: at least two periods of "
+              + period
+              + " steps are needed before the change.");
+    }
+    // As shares of what a link carries at most in quiet times; links differ in size.
+    Tensor raw = log.tensor();
+    Tensor most = raw.narrow(1, 0, known).abs().max(1, false).get0().clamp_min(new Scalar(1e-12));
+    Tensor loads = raw.div(most.unsqueeze(1));
     Tensor elapsed = log.elapsedTensor();
     Map<String, LinkForecaster> liquid = new LinkedHashMap<>();
     IncrementalForecaster incremental =
@@ -230,7 +243,11 @@ final class StreamLinkLoadCommand implements Runnable {
     }
     out.println(log.story());
     out.println();
-    out.println("Root mean squared error " + horizon + " steps ahead, by when a forecast is made:");
+    out.println(
+        "Root mean squared error "
+            + horizon
+            + " steps ahead, in shares of a link's largest quiet load, by when a forecast is"
+            + " made:");
     TextTable table = new TextTable(LinkLoadReport.HEADER.toArray(new String[0]));
     compared.rows().forEach(row -> table.row(LinkLoadReport.cells(row)));
     table.print(out);

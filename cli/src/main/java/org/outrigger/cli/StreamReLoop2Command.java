@@ -352,12 +352,14 @@ final class StreamReLoop2Command implements Runnable {
       ToDoubleFunction<Figures> corrected) {
     double[] x = IntStream.rangeClosed(1, replayed.slots().size()).asDoubleStream().toArray();
     return Chart.lines(
-        name + " of each slot",
-        name.equals("AUC") ? "Higher is better." : "Lower is better.",
-        "slot",
-        name,
-        new Chart.Line("model alone", x, replayed.slots().stream().mapToDouble(alone).toArray()),
-        new Chart.Line(
-            "with the memory", x, replayed.slots().stream().mapToDouble(corrected).toArray()));
+            name + " of each slot",
+            name.equals("AUC") ? "Higher is better." : "Lower is better.",
+            "slot",
+            name,
+            new Chart.Line(
+                "model alone", x, replayed.slots().stream().mapToDouble(alone).toArray()),
+            new Chart.Line(
+                "with the memory", x, replayed.slots().stream().mapToDouble(corrected).toArray()))
+        .zoomed();
   }
 }

@@ -143,6 +143,15 @@ public record Chart(String title, String note, Map<String, Object> option) {
         points(x, y));
   }
 
+  /** The same with a vertical axis that spans the values alone, for small differences. */
+  public Chart zoomed() {
+    Map<String, Object> closer = new LinkedHashMap<>(option);
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("scale", true);
+    closer.put("yAxis", up);
+    return new Chart(title, note, closer);
+  }
+
   /**
    * Receiver operating characteristics: false positives across, true positives up. The curves have
    * the colours that the same groups have in a {@link #histogram} behind a first one of the known.
