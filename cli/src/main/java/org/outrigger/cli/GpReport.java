@@ -26,7 +26,13 @@ import org.outrigger.evaluate.report.ReportPage;
  * @param width their mean width, in the target's units
  */
 record GpReport(
-    long rows, double nll, double rmse, double baseline, double level, double coverage, double width) {
+    long rows,
+    double nll,
+    double rmse,
+    double baseline,
+    double level,
+    double coverage,
+    double width) {
 
   static GpReport of(Prediction predicted, Tensor targets, double trainingMean, double level) {
     return Scopes.scoped(

@@ -46,7 +46,11 @@ final class NumericTable {
    * @param ids of the rows
    */
   record Rows(
-      String name, List<String> columns, Tensor inputs, @Nullable Tensor targets, List<String> ids) {}
+      String name,
+      List<String> columns,
+      Tensor inputs,
+      @Nullable Tensor targets,
+      List<String> ids) {}
 
   /**
    * Reads features and, unless it is null, a target.
@@ -111,7 +115,9 @@ final class NumericTable {
                         + column
                         + "'."
                         + (near.isEmpty() ? "" : " Did you mean " + String.join(" or ", near) + "?")
-                        + (there.isEmpty() ? "" : " Its columns: " + String.join(", ", there) + "."));
+                        + (there.isEmpty()
+                            ? ""
+                            : " Its columns: " + String.join(", ", there) + "."));
               }
               return at;
             })

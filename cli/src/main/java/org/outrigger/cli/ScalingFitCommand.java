@@ -164,12 +164,7 @@ final class ScalingFitCommand implements Runnable {
     }
     if (!metrics.contains(wanted)) {
       throw new OutriggerException(
-          file
-              + " has no metric '"
-              + wanted
-              + "'. It has: "
-              + String.join(", ", metrics)
-              + ".");
+          file + " has no metric '" + wanted + "'. It has: " + String.join(", ", metrics) + ".");
     }
     return new RunTable(runs.rows().stream().filter(r -> r.metric().equals(wanted)).toList());
   }
@@ -192,8 +187,17 @@ final class ScalingFitCommand implements Runnable {
 
   static List<String> header() {
     return List.of(
-        "axis", "architecture", "data set", "metric", "alpha", "interval", "log10 x0", "L inf",
-        "R2", "points", "held at");
+        "axis",
+        "architecture",
+        "data set",
+        "metric",
+        "alpha",
+        "interval",
+        "log10 x0",
+        "L inf",
+        "R2",
+        "points",
+        "held at");
   }
 
   /** The cells of one law. */
@@ -205,10 +209,11 @@ final class ScalingFitCommand implements Runnable {
         curve.dataset(),
         curve.metric(),
         String.format(Locale.ROOT, "%.4f", fitted.law().alpha()),
-        String.format(
-            Locale.ROOT, "%.4f to %.4f", fitted.alpha().low(), fitted.alpha().high()),
+        String.format(Locale.ROOT, "%.4f to %.4f", fitted.alpha().low(), fitted.alpha().high()),
         String.format(Locale.ROOT, "%.2f", fitted.law().log10X0()),
-        fitted.law().offset() == 0 ? "-" : String.format(Locale.ROOT, "%.3f", fitted.law().offset()),
+        fitted.law().offset() == 0
+            ? "-"
+            : String.format(Locale.ROOT, "%.3f", fitted.law().offset()),
         ReportPage.number(fitted.law().r2()),
         Integer.toString(fitted.x().length),
         curve.held());
@@ -223,16 +228,17 @@ final class ScalingFitCommand implements Runnable {
     if (!without.isEmpty()) {
       out.println();
       out.println("Not fitted:");
-      without.forEach(
-          c -> out.println("  " + c.axis() + ": " + c.name() + ": " + c.problem()));
+      without.forEach(c -> out.println("  " + c.axis() + ": " + c.name() + ": " + c.problem()));
     }
     out.println();
     answers.forEach(
         (name, said) ->
             out.println(
-                name + System.lineSeparator() + said.stream()
-                    .map(line -> "  " + line)
-                    .collect(Collectors.joining(System.lineSeparator()))));
+                name
+                    + System.lineSeparator()
+                    + said.stream()
+                        .map(line -> "  " + line)
+                        .collect(Collectors.joining(System.lineSeparator()))));
     if (report != null) {
       out.println();
       out.println("Report: " + report);

@@ -106,8 +106,7 @@ final class ScalingRunCommand implements Runnable {
       names = "--ladder",
       defaultValue = "8x1,16x2,32x2,64x3",
       paramLabel = "SIZE,...",
-      description =
-          "1K, 10K ... 1B of the paper, or WIDTHxLAYERS; ${DEFAULT-VALUE} by default.")
+      description = "1K, 10K ... 1B of the paper, or WIDTHxLAYERS; ${DEFAULT-VALUE} by default.")
   private String ladder;
 
   @Option(
@@ -170,8 +169,7 @@ final class ScalingRunCommand implements Runnable {
     SweepSettings settings =
         (preset == Preset.PAPER ? SweepSettings.defaults() : SweepSettings.small()).with(changes);
     List<ModelSize> sizes = ModelSize.parse(ladder);
-    List<TimeSeries> all =
-        synthetic ? SyntheticSeries.KNOWN.series(1000, 800, 0) : read(series);
+    List<TimeSeries> all = synthetic ? SyntheticSeries.KNOWN.series(1000, 800, 0) : read(series);
     SeriesPool.Split split = SeriesPool.split(all, 0);
     List<EvaluationSet> sets = new ArrayList<>();
     sets.add(EvaluationSet.of("id", split.heldOut(), settings));
@@ -200,8 +198,7 @@ final class ScalingRunCommand implements Runnable {
     List<TimeSeries> all = new ArrayList<>();
     for (Path file : files) {
       all.addAll(
-          TimeSeries.read(
-              file, new TimeSeries.Columns(time, id, values), DataOptions.defaults()));
+          TimeSeries.read(file, new TimeSeries.Columns(time, id, values), DataOptions.defaults()));
     }
     return all;
   }

@@ -110,8 +110,7 @@ class LabelSetGuardTest {
   @Test
   void setsFollowATargetThatShifted() {
     try (TensorDataset target = Blobs.known(900, 21);
-        Guard guard =
-            builder().labelSets("covariate-shift-conformal").target(target).fit(known);
+        Guard guard = builder().labelSets("covariate-shift-conformal").target(target).fit(known);
         PointerScope scope = new PointerScope()) {
       assertThat(guard.promise()).isNotBlank();
       assertThat(Objects.requireNonNull(guard.check(target.inputs()).get(0).labelSet()).coverage())

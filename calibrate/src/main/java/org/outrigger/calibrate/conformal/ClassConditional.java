@@ -95,8 +95,7 @@ public final class ClassConditional extends SplitConformal<ClassConditional.Sett
     Tensor few = q.eq(new Scalar(Double.POSITIVE_INFINITY));
     long count = few.sum().item_long();
     if (count > 0) {
-      List<Long> some =
-          Arrays.stream(Tensors.longs(few.nonzero())).boxed().limit(10).toList();
+      List<Long> some = Arrays.stream(Tensors.longs(few.nonzero())).boxed().limit(10).toList();
       LOG.warn(
           "{} of {} classes have too few held-out rows for alpha = {} and will be in every set"
               + " (the first: {}). Give {} or more of each.",

@@ -74,7 +74,7 @@ public final class ConformalQuantile {
                               .sub(new Scalar(SLACK))
                               .ceil()
                               .clamp_min(new Scalar(1.0));
-                                            Tensor sorted =
+                      Tensor sorted =
                           torch.sort(torch.where(mine, scores, infinity(scores)), -1, false).get0();
                       Tensor at =
                           k.clamp_max(new Scalar((double) n))

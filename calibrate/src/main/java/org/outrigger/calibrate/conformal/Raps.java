@@ -150,7 +150,8 @@ public final class Raps extends SplitConformal<Raps.Settings> {
   /** The conformal quantile of the true label's rank; C if there are too few rows for one. */
   private static int rank(Tensor probabilities, Tensor labels, double alpha) {
     Tensor ranks = trueLabel(LabelScore.ranks(probabilities), labels);
-    return (int) Math.min((double) probabilities.size(1), ConformalQuantile.of(ranks, alpha).item_double());
+    return (int)
+        Math.min((double) probabilities.size(1), ConformalQuantile.of(ranks, alpha).item_double());
   }
 
   /** The lambda with the smallest sets on the rows that choose. */

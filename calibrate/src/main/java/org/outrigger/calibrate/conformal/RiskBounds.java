@@ -73,7 +73,8 @@ public final class RiskBounds {
     }
     return events == n
         ? 1
-        : BetaDistribution.of(events + 1.0, (double) (n - events)).inverseSurvivalProbability(delta);
+        : BetaDistribution.of(events + 1.0, (double) (n - events))
+            .inverseSurvivalProbability(delta);
   }
 
   /**

@@ -230,8 +230,7 @@ public abstract class SplitConformal<S extends Record> implements ConformalPredi
   }
 
   static String percent(double share) {
-    return String.format(Locale.ROOT, "%.4f", 100 * share).replaceAll("\\.?0+$", "")
-        + " %";
+    return String.format(Locale.ROOT, "%.4f", 100 * share).replaceAll("\\.?0+$", "") + " %";
   }
 
   @Override

@@ -28,8 +28,7 @@ final class ChiSquared {
    * @return float64 [rows, columns]
    */
   Tensor draw(double a, int rows, int columns) {
-    SharedStateContinuousSampler gamma =
-        AhrensDieterMarsagliaTsangGammaSampler.of(random, a, 2.0);
+    SharedStateContinuousSampler gamma = AhrensDieterMarsagliaTsangGammaSampler.of(random, a, 2.0);
     return Tensors.of(gamma.samples((long) rows * columns).toArray(), rows, columns);
   }
 
@@ -57,8 +56,7 @@ final class ChiSquared {
             .special_gammainc(a.add(h).expand_as(gamma), gamma)
             .sub(torch.special_gammainc(a.sub(h).expand_as(gamma), gamma))
             .div(h.mul(new Scalar(2.0)));
-    Tensor logDensity =
-        gamma.log().mul(a.sub(new Scalar(1.0))).sub(gamma).sub(torch.lgamma(a));
+    Tensor logDensity = gamma.log().mul(a.sub(new Scalar(1.0))).sub(gamma).sub(torch.lgamma(a));
     return rise.neg().div(logDensity.exp());
   }
 }

@@ -10,8 +10,8 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Preconditioned conjugate gradients for symmetric positive definite systems whose matrix is only
- * ever multiplied with; several right-hand sides at a time, each with steps of its own. Hestenes and
- * Stiefel, 1952.
+ * ever multiplied with; several right-hand sides at a time, each with steps of its own. Hestenes
+ * and Stiefel, 1952.
  */
 final class ConjugateGradients {
   private static final double NOTHING = 1e-300;

@@ -79,8 +79,7 @@ public final class FiniteNetworks {
     return flat.mv(rng.normal(ScalarType.Double, flat.size(1))).mul(new Scalar(deviation));
   }
 
-  private static Tensor layer(
-      NngpKernel kernel, HyperParameters at, Tensor h, int width, Rng rng) {
+  private static Tensor layer(NngpKernel kernel, HyperParameters at, Tensor h, int width, Rng rng) {
     Tensor bias = rng.normal(ScalarType.Double, width).mul(new Scalar(at.bStd()));
     long in = h.size(1);
     if (kernel.network() != Network.CNN) {

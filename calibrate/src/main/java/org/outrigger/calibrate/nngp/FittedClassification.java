@@ -64,8 +64,7 @@ record FittedClassification(
         () -> {
           long n = inputs.size(0);
           Tensor out =
-              torch.empty(
-                  new long[] {n, mu.size(0)}, new TensorOptions(ScalarType.Double), null);
+              torch.empty(new long[] {n, mu.size(0)}, new TensorOptions(ScalarType.Double), null);
           long step = Math.max(1, BLOCK / normal.numel());
           for (long from = 0; from < n; from += step) {
             try (PointerScope scope = new PointerScope()) {
@@ -82,8 +81,7 @@ record FittedClassification(
   private Tensor samples(NngpKernel kernel, Tensor inputs) {
     Tensor x = columns.apply(inputs);
     Tensor cross = KernelBlocks.between(kernel, z, x, at.scales());
-    Svtp.Values values =
-        Svtp.marginal(lower, cross, kernel.diagonal(x, at.scales()), mu, v);
+    Svtp.Values values = Svtp.marginal(lower, cross, kernel.diagonal(x, at.scales()), mu, v);
     return Svtp.samples(
         values,
         normal,

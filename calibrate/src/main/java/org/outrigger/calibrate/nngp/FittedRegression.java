@@ -74,8 +74,7 @@ record FittedRegression(
               for (long from = 0; from < inputs.size(0); from += step) {
                 try (PointerScope scope = new PointerScope()) {
                   Tensor rows =
-                      columns.apply(
-                          inputs.narrow(0, from, Math.min(step, inputs.size(0) - from)));
+                      columns.apply(inputs.narrow(0, from, Math.min(step, inputs.size(0) - from)));
                   Posterior.Moments moments = posterior.at(setting, rows);
                   Tensor variance =
                       moments

@@ -155,8 +155,7 @@ public record HyperParameters(
 
   /** Without the threshold of libtorch's own, whose gradient would jump. */
   static Tensor softplus(Tensor x) {
-    return Scopes.tensor(
-        () -> torch.softplus(x, new Scalar(1.0), new Scalar(40.0)));
+    return Scopes.tensor(() -> torch.softplus(x, new Scalar(1.0), new Scalar(40.0)));
   }
 
   /** These with those of the names replaced. */

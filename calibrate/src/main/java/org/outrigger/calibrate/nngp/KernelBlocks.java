@@ -42,8 +42,7 @@ final class KernelBlocks {
             try (PointerScope scope = new PointerScope()) {
               long count = Math.min(step, n - from);
               long end = from + count;
-              Tensor block =
-                  kernel.between(x.narrow(0, from, count), x.narrow(0, 0, end), scales);
+              Tensor block = kernel.between(x.narrow(0, from, count), x.narrow(0, 0, end), scales);
               matrix.narrow(0, from, count).narrow(1, 0, end).copy_(block.tril(from - 1));
             }
           }
@@ -58,7 +57,8 @@ final class KernelBlocks {
         () -> {
           long n = x.size(0);
           long m = y.size(0);
-          Tensor matrix = torch.empty(new long[] {n, m}, new TensorOptions(ScalarType.Double), null);
+          Tensor matrix =
+              torch.empty(new long[] {n, m}, new TensorOptions(ScalarType.Double), null);
           long step = rows(x, m);
           for (long from = 0; from < n; from += step) {
             try (PointerScope scope = new PointerScope()) {

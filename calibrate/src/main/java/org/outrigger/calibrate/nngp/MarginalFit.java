@@ -83,9 +83,7 @@ record MarginalFit(HyperParameters at, double logMarginal, int steps) {
           MarginalLikelihood.Value value = likelihood.value(now);
           if (step % every == 0 || step == most) {
             double loss =
-                validation == null
-                    ? value.loss()
-                    : validation.applyAsDouble(likelihood.at(now));
+                validation == null ? value.loss() : validation.applyAsDouble(likelihood.at(now));
             if (rule.check(loss)) {
               best = now;
               bestLoss = value.loss();

@@ -95,20 +95,16 @@ final class MarginalLikelihood {
     }
     List<Tensor> all = new ArrayList<>(List.of(q, logDeterminant));
     all.addAll(leaves);
-    Tensor loss =
-        logMarginal(q, logDeterminant, n, natural(leaves)).div(new Scalar((double) -n));
+    Tensor loss = logMarginal(q, logDeterminant, n, natural(leaves)).div(new Scalar((double) -n));
     List<Tensor> direct = Gradients.of(loss, all, false);
     Tensor weights = weights(lower, alpha, direct.get(0), direct.get(1));
     Tensor[] through = KernelBlocks.gradient(kernel, x, weights, leaves, this::scales);
-    Tensor noise =
-        get(natural(leaves), "eps").mul(weights.diagonal().sum());
+    Tensor noise = get(natural(leaves), "eps").mul(weights.diagonal().sum());
     List<Tensor> ofNoise = Gradients.of(noise, leaves, false);
     double[] gradient = new double[unbounded.length];
     for (int i = 0; i < gradient.length; i++) {
       gradient[i] =
-          direct.get(i + 2).item_double()
-              + through[i].item_double()
-              + ofNoise.get(i).item_double();
+          direct.get(i + 2).item_double() + through[i].item_double() + ofNoise.get(i).item_double();
     }
     return new Value(loss.item_double(), gradient);
   }
@@ -152,9 +148,7 @@ final class MarginalLikelihood {
   private NngpKernel.Scales scales(List<Tensor> leaves) {
     Map<String, Tensor> at = natural(leaves);
     return new NngpKernel.Scales(
-        get(at, "wStd"),
-        get(at, "bStd"),
-        at.getOrDefault("lastWStd", fixed.scales().last()));
+        get(at, "wStd"), get(at, "bStd"), at.getOrDefault("lastWStd", fixed.scales().last()));
   }
 
   private static Tensor get(Map<String, Tensor> map, String name) {

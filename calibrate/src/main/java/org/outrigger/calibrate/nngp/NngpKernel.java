@@ -20,8 +20,8 @@ import org.outrigger.core.torch.Tensors;
  * Networks as Gaussian Processes, ICLR 2018.
  *
  * <p>All functions are differentiable in the scales and in the inputs. At c = 1 the derivative of
- * the arc cosine is infinite: variances have their own closed form, and correlations are kept
- * 1e-12 away from one.
+ * the arc cosine is infinite: variances have their own closed form, and correlations are kept 1e-12
+ * away from one.
  *
  * @param hiddenLayers L, 1 or more
  */
@@ -63,8 +63,7 @@ public record NngpKernel(Network network, Activation activation, int hiddenLayer
   /** The covariances between rows with the variances of both, each [N, M], [N, 1] and [1, M]. */
   private record Moments(Tensor between, Tensor left, Tensor right) {
     Moments plus(Moments other) {
-      return new Moments(
-          between.add(other.between), left.add(other.left), right.add(other.right));
+      return new Moments(between.add(other.between), left.add(other.left), right.add(other.right));
     }
   }
 

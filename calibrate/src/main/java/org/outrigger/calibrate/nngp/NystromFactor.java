@@ -8,8 +8,8 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * A kernel matrix seen through a few of its rows, the landmarks: {@code K ~ U U^T} with {@code U =
- * K(X, M) L^-T}, {@code L L^T = K(M, M)}. Systems with {@code U U^T + eps I} are solved in {@code
- * n r}; with all rows as landmarks they are the exact ones. Williams and Seeger, Using the Nystrom
+ * K(X, M) L^-T}, {@code L L^T = K(M, M)}. Systems with {@code U U^T + eps I} are solved in {@code n
+ * r}; with all rows as landmarks they are the exact ones. Williams and Seeger, Using the Nystrom
  * Method to Speed Up Kernel Machines, NeurIPS 2000.
  *
  * @param landmarks rows of X, [R, ...]
@@ -22,8 +22,7 @@ record NystromFactor(Tensor landmarks, Tensor lower, Tensor u, Tensor inner, dou
     implements AutoCloseable {
 
   /** Draws landmarks and factors; what it holds belongs to no scope. */
-  static NystromFactor of(
-      NngpKernel kernel, Tensor x, HyperParameters at, int count, long seed) {
+  static NystromFactor of(NngpKernel kernel, Tensor x, HyperParameters at, int count, long seed) {
     return Scopes.scoped(
         () -> {
           NngpKernel.Scales scales = at.scales();
@@ -53,8 +52,7 @@ record NystromFactor(Tensor landmarks, Tensor lower, Tensor u, Tensor inner, dou
   }
 
   /** With handles that belong to no scope. */
-  static NystromFactor owned(
-      Tensor landmarks, Tensor lower, Tensor u, Tensor inner, double eps) {
+  static NystromFactor owned(Tensor landmarks, Tensor lower, Tensor u, Tensor inner, double eps) {
     return new NystromFactor(
         Scopes.own(landmarks), Scopes.own(lower), Scopes.own(u), Scopes.own(inner), eps);
   }
@@ -62,8 +60,7 @@ record NystromFactor(Tensor landmarks, Tensor lower, Tensor u, Tensor inner, dou
   /** {@code (U U^T + eps I)^-1 V}, [N, K]. */
   Tensor solve(Tensor v) {
     return Scopes.tensor(
-        () ->
-            v.sub(u.mm(BlockedCholesky.solve(inner, u.t().mm(v)))).div(new Scalar(eps)));
+        () -> v.sub(u.mm(BlockedCholesky.solve(inner, u.t().mm(v)))).div(new Scalar(eps)));
   }
 
   /** The rows of U that other inputs would have, [B, R]. */
@@ -71,8 +68,7 @@ record NystromFactor(Tensor landmarks, Tensor lower, Tensor u, Tensor inner, dou
     return Scopes.tensor(
         () -> {
           Tensor cross = KernelBlocks.between(kernel, rows, landmarks, scales);
-          return torch.linalg_solve_triangular(
-              lower.t(), cross, true, false, false);
+          return torch.linalg_solve_triangular(lower.t(), cross, true, false, false);
         });
   }
 

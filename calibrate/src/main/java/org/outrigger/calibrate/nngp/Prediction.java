@@ -41,8 +41,7 @@ public record Prediction(Tensor location, Tensor scale, PredictiveLaw law)
     HyperParameter.inside("level", level, 0, 1);
     return Scopes.tensor(
         () ->
-            torch.stack(
-                new TensorVector(quantile((1 - level) / 2), quantile((1 + level) / 2)), 1));
+            torch.stack(new TensorVector(quantile((1 - level) / 2), quantile((1 + level) / 2)), 1));
   }
 
   /** The variance of each row, [N]; none where the tails are too heavy to have one. */
@@ -77,9 +76,7 @@ public record Prediction(Tensor location, Tensor scale, PredictiveLaw law)
   public double rmse(Tensor targets) {
     Shapes.check().tensor("location", location, "N").tensor("targets", targets, "N");
     return Scopes.scoped(
-        () ->
-            Math.sqrt(
-                targets.to(ScalarType.Double).sub(location).square().mean().item_double()));
+        () -> Math.sqrt(targets.to(ScalarType.Double).sub(location).square().mean().item_double()));
   }
 
   /**

@@ -56,10 +56,7 @@ public sealed interface PredictiveLaw {
     @Override
     public Tensor logDensity(Tensor z) {
       return Scopes.tensor(
-          () ->
-              z.square()
-                  .mul(new Scalar(-0.5))
-                  .sub(new Scalar(0.5 * Math.log(2 * Math.PI))));
+          () -> z.square().mul(new Scalar(-0.5)).sub(new Scalar(0.5 * Math.log(2 * Math.PI))));
     }
   }
 
@@ -122,7 +119,8 @@ public sealed interface PredictiveLaw {
       inside(probability);
       double largest = Arrays.stream(variances).max().orElse(1);
       double end =
-          Math.sqrt(largest) * Math.abs(new Normal().quantile(Math.min(probability, 1 - probability)))
+          Math.sqrt(largest)
+                  * Math.abs(new Normal().quantile(Math.min(probability, 1 - probability)))
               + Double.MIN_NORMAL;
       double low = -end;
       double high = end;

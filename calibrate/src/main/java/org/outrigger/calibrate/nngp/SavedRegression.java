@@ -98,15 +98,15 @@ final class SavedRegression {
   private static double finite(State state, String name) {
     double value = state.number(name);
     if (!Double.isFinite(value)) {
-      throw new OutriggerException(
-          "The saved " + name + " is " + value + ": the file is damaged.");
+      throw new OutriggerException("The saved " + name + " is " + value + ": the file is damaged.");
     }
     return value;
   }
 
   static HyperParameters hyperParameters(Map<String, Object> saved) {
     Map<String, Double> values = new LinkedHashMap<>();
-    for (String name : ScaleMixtureRegression.Settings.defaults().hyperParameters().values().keySet()) {
+    for (String name :
+        ScaleMixtureRegression.Settings.defaults().hyperParameters().values().keySet()) {
       if (!(saved.get(name) instanceof Number number)) {
         throw new OutriggerException(
             "The saved hyper-parameter " + name + " is missing: the file is damaged.");

@@ -215,10 +215,7 @@ public final class ScaleMixtureClassification implements Method, Stateful, AutoC
       Tensor watched = order.narrow(0, 0, held);
       try (SvtpTraining run =
           new SvtpTraining(
-              settings,
-              x.index_select(0, training),
-              labels.index_select(0, training),
-              classes)) {
+              settings, x.index_select(0, training), labels.index_select(0, training), classes)) {
         return run.run(
             columns,
             held == 0 ? null : x.index_select(0, watched),

@@ -221,7 +221,8 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
     long held =
         settings.solver == Solver.EXACT
             ? rows * rows
-            : Math.min(rows, settings.landmarks) * (2 * rows + 2 * Math.min(rows, settings.landmarks));
+            : Math.min(rows, settings.landmarks)
+                * (2 * rows + 2 * Math.min(rows, settings.landmarks));
     return 8 * Math.max(3 * fitted * fitted, held);
   }
 
@@ -246,9 +247,7 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
   /** As {@link #fit(Tensor, Tensor)}, telling of its progress. */
   public void fit(Tensor inputs, Tensor targets, Listener listener) {
     check(inputs);
-    Shapes.check()
-        .size("N", inputs.size(0), "the inputs")
-        .tensor("The targets", targets, "N");
+    Shapes.check().size("N", inputs.size(0), "the inputs").tensor("The targets", targets, "N");
     Shapes.finite("The targets", targets);
     affordable(inputs.size(0));
     replace(settings, Scopes.scoped(() -> learn(inputs, targets, listener)));
@@ -330,10 +329,7 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
       Tensor uniform) {
     Posterior posterior =
         Posterior.of(
-            settings.solver,
-            new Posterior.Setting(settings.kernel(), at, x),
-            y,
-            settings.cg());
+            settings.solver, new Posterior.Setting(settings.kernel(), at, x), y, settings.cg());
     double[] scales = {};
     double[] weights = {};
     if (settings.process == Process.BURR) {
@@ -341,8 +337,7 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
           ScaleMixture.burr(uniform, Tensors.scalar(at.burrC()), Tensors.scalar(at.burrK()));
       scales = Tensors.doubles(draws);
       weights =
-          Tensors.doubles(
-              ScaleMixture.weights(Tensors.scalar(posterior.q()), y.numel(), draws));
+          Tensors.doubles(ScaleMixture.weights(Tensors.scalar(posterior.q()), y.numel(), draws));
     }
     return new FittedRegression(
         Scopes.own(x), columns, mean, std, at, logMarginal, posterior, scales, weights);
@@ -365,12 +360,7 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
     Tensor fitY = all ? y : y.index_select(0, chosen);
     MarginalLikelihood likelihood =
         new MarginalLikelihood(
-            settings.kernel(),
-            settings.process,
-            fitX,
-            fitY,
-            uniform,
-            settings.hyperParameters());
+            settings.kernel(), settings.process, fitX, fitY, uniform, settings.hyperParameters());
     if (lbfgs) {
       return MarginalFit.lbfgs(likelihood, settings.lbfgsIterations, listener::step);
     }
@@ -379,16 +369,10 @@ public final class ScaleMixtureRegression implements Method, Stateful, AutoClose
       Tensor rest = order.narrow(0, used - held, held);
       watched =
           at ->
-              validation(
-                  fitX, fitY, x.index_select(0, rest), y.index_select(0, rest), at, uniform);
+              validation(fitX, fitY, x.index_select(0, rest), y.index_select(0, rest), at, uniform);
     }
     return MarginalFit.adam(
-        likelihood,
-        settings.rate,
-        settings.steps,
-        settings.checkEvery,
-        watched,
-        listener::step);
+        likelihood, settings.rate, settings.steps, settings.checkEvery, watched, listener::step);
   }
 
   private double validation(

@@ -10,11 +10,11 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Torch;
 
 /**
- * The sparse variational t process for classification, and its Gaussian twin: inducing inputs Z, {@code
- * q(s) = InvGamma(a, b)}, {@code q(u_c | s) = N(mu_c, s diag(v_c))} for each class c with one
- * kernel. A class's values at other inputs are then multivariate t of 2a degrees of freedom, mean
- * {@code A mu_c} and scale {@code (b/a) (A diag(v_c) A^T + R)} with {@code A = K(B, Z) K_I^-1} and
- * {@code R = K(B, B) - A K(Z, B)}; {@code K_I = K(Z, Z) + jitter I}. Lee et al., ICLR 2022.
+ * The sparse variational t process for classification, and its Gaussian twin: inducing inputs Z,
+ * {@code q(s) = InvGamma(a, b)}, {@code q(u_c | s) = N(mu_c, s diag(v_c))} for each class c with
+ * one kernel. A class's values at other inputs are then multivariate t of 2a degrees of freedom,
+ * mean {@code A mu_c} and scale {@code (b/a) (A diag(v_c) A^T + R)} with {@code A = K(B, Z) K_I^-1}
+ * and {@code R = K(B, B) - A K(Z, B)}; {@code K_I = K(Z, Z) + jitter I}. Lee et al., ICLR 2022.
  *
  * <p>Gradients flow through all of it.
  */
@@ -40,7 +40,8 @@ public final class Svtp {
     return Scopes.tensor(
         () -> {
           Tensor noise =
-              torch.eye(inducing.size(0), new TensorOptions(ScalarType.Double))
+              torch
+                  .eye(inducing.size(0), new TensorOptions(ScalarType.Double))
                   .mul(new Scalar(jitter));
           return Torch.call(
               "The kernel matrix of the inducing inputs is not positive definite: raise eps.",
@@ -113,7 +114,8 @@ public final class Svtp {
           Tensor noise;
           if (scaled.dim() == 3) {
             Tensor ridge =
-                torch.eye(scaled.size(1), new TensorOptions(ScalarType.Double))
+                torch
+                    .eye(scaled.size(1), new TensorOptions(ScalarType.Double))
                     .mul(new Scalar(jitter));
             Tensor lower =
                 Torch.call(

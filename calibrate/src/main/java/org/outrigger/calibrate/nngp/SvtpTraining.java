@@ -222,8 +222,7 @@ final class SvtpTraining implements AutoCloseable {
   }
 
   private double step(Adam adam, Tensor rows, Tensor rowLabels) {
-    Tensor normal =
-        noise.normal(ScalarType.Double, settings.samples(), classes, rows.size(0));
+    Tensor normal = noise.normal(ScalarType.Double, settings.samples(), classes, rows.size(0));
     Tensor chi =
         settings.process() == Process.GAUSSIAN
             ? null
@@ -231,8 +230,7 @@ final class SvtpTraining implements AutoCloseable {
                 natural("alpha").item_double(), settings.samples(), Math.toIntExact(classes));
     Tensor loss = loss(rows, rowLabels, normal, chi);
     List<String> keys = List.copyOf(parameters.keySet());
-    List<Tensor> gradients =
-        Gradients.of(loss, keys.stream().map(this::get).toList(), false);
+    List<Tensor> gradients = Gradients.of(loss, keys.stream().map(this::get).toList(), false);
     Map<String, Tensor> named = new LinkedHashMap<>();
     for (int i = 0; i < keys.size(); i++) {
       named.put(keys.get(i), gradients.get(i));
@@ -249,8 +247,7 @@ final class SvtpTraining implements AutoCloseable {
             double[] unbounded = names.stream().mapToDouble(n -> get(n).item_double()).toArray();
             HyperParameters at = settings.hyperParameters().with(names, unbounded);
             Tensor z = get("z").detach().clone();
-            Tensor lower =
-                Svtp.factor(settings.kernel().gram(z, at.scales()), settings.eps());
+            Tensor lower = Svtp.factor(settings.kernel().gram(z, at.scales()), settings.eps());
             return withDraws(
                 new FittedClassification(
                     z,

@@ -77,7 +77,8 @@ class NngpKernelTest {
       up[i] += 1e-5;
       down[i] -= 1e-5;
       double slope = (sum(kernel, x, weights, up) - sum(kernel, x, weights, down)) / 2e-5;
-      assertThat(gradients.get(i).item_double()).isCloseTo(slope, within(1e-6 * (1 + Math.abs(slope))));
+      assertThat(gradients.get(i).item_double())
+          .isCloseTo(slope, within(1e-6 * (1 + Math.abs(slope))));
     }
   }
 
@@ -130,7 +131,8 @@ class NngpKernelTest {
     Tensor x = rng.normal(ScalarType.Double, 1200, 3);
     Tensor whole = kernel.gram(x, scales);
     whole.diagonal().add_(new Scalar(0.25));
-    assertThat(distance(KernelBlocks.lower(kernel, x, scales, 0.25), whole.tril())).isLessThan(1e-12);
+    assertThat(distance(KernelBlocks.lower(kernel, x, scales, 0.25), whole.tril()))
+        .isLessThan(1e-12);
     assertThat(distance(KernelBlocks.between(kernel, x, x, scales).tril(-1), whole.tril(-1)))
         .isLessThan(1e-12);
     Tensor v = rng.normal(ScalarType.Double, 1200, 2);
@@ -141,10 +143,11 @@ class NngpKernelTest {
   @Test
   void emptyRowsWithoutBiasHaveNoCovarianceAndNoGradientThatIsNotANumber() {
     NngpKernel kernel = new NngpKernel(Network.MLP, Activation.RELU, 2);
-    Tensor x = torch.cat(new TensorVector(torch.zeros_like(inputs(Network.MLP, 1)), inputs(Network.MLP, 2)), 0);
+    Tensor x =
+        torch.cat(
+            new TensorVector(torch.zeros_like(inputs(Network.MLP, 1)), inputs(Network.MLP, 2)), 0);
     Tensor weight = Tensors.scalar(1.4).requires_grad_(true);
-    NngpKernel.Scales scales =
-        new NngpKernel.Scales(weight, Tensors.scalar(0), Tensors.scalar(1));
+    NngpKernel.Scales scales = new NngpKernel.Scales(weight, Tensors.scalar(0), Tensors.scalar(1));
     Tensor k = kernel.gram(x, scales);
     assertThat(Tensors.doubles(k.select(0, 0))).containsExactly(0, 0, 0);
     assertThat(Gradients.of(k.sum(), weight).item_double()).isFinite().isPositive();

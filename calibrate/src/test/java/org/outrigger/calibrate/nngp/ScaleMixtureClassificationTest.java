@@ -54,8 +54,22 @@ class ScaleMixtureClassificationTest {
     Map<String, Object> changes =
         new HashMap<>(
             Map.of(
-                "hiddenLayers", 1, "inducing", 12, "batchSize", 40, "epochs", 8, "samples", 20,
-                "validationSamples", 50, "testSamples", 300, "rate", 0.05));
+                "hiddenLayers",
+                1,
+                "inducing",
+                12,
+                "batchSize",
+                40,
+                "epochs",
+                8,
+                "samples",
+                20,
+                "validationSamples",
+                50,
+                "testSamples",
+                300,
+                "rate",
+                0.05));
     for (int i = 0; i < keysAndValues.length; i += 2) {
       changes.put((String) keysAndValues[i], keysAndValues[i + 1]);
     }
@@ -67,8 +81,10 @@ class ScaleMixtureClassificationTest {
   void itLearnsClassesAndASavedOneSaysTheSame(
       String process, String network, @TempDir Path folder) {
     try (TensorDataset data = Points.blobs(160, 3, 4, 1.0, 3);
-        ScaleMixtureClassification model = make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
-        ScaleMixtureClassification same = make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
+        ScaleMixtureClassification model =
+            make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
+        ScaleMixtureClassification same =
+            make("process", process, "network", network, "epochs", 50, "eps", 1e-2);
         ScaleMixtureClassification again = make()) {
       Tensor x = data.inputs().narrow(0, 0, 120);
       Tensor labels = Tensors.labels(data.labels());
@@ -85,8 +101,7 @@ class ScaleMixtureClassificationTest {
       again.restore(StateFiles.read(file));
       assertThat(again.classes()).isEqualTo(3);
       for (ScaleMixtureClassification other : new ScaleMixtureClassification[] {same, again}) {
-        assertThat(Tensors.doubles(other.probabilities(test)))
-            .containsExactly(Tensors.doubles(p));
+        assertThat(Tensors.doubles(other.probabilities(test))).containsExactly(Tensors.doubles(p));
       }
       Tensor alone = model.probabilities(test.narrow(0, 7, 1));
       assertThat(alone.sub(p.narrow(0, 7, 1)).abs().max().item_double()).isLessThan(1e-12);
@@ -106,11 +121,12 @@ class ScaleMixtureClassificationTest {
       Tensor rows = x.narrow(0, 0, 6);
       Tensor y = labels.narrow(0, 0, 6);
       Tensor normal = rng.normal(ScalarType.Double, 4, 3, 6);
-      Tensor chi =
-          process.equals("GAUSSIAN") ? null : new ChiSquared(1, "test").draw(2.0, 4, 3);
+      Tensor chi = process.equals("GAUSSIAN") ? null : new ChiSquared(1, "test").draw(2.0, 4, 3);
       // Inducing inputs that are rows of the batch would be at the edge of the arc cosine.
       try (AutoGradMode off = new AutoGradMode(false)) {
-        run.parameters().get("z").add_(rng.normal(ScalarType.Double, run.parameters().get("z").shape()));
+        run.parameters()
+            .get("z")
+            .add_(rng.normal(ScalarType.Double, run.parameters().get("z").shape()));
         run.parameters().get("mu").add_(new Scalar(0.3));
       }
       Tensor loss = run.loss(rows, y, normal, chi);
@@ -152,8 +168,7 @@ class ScaleMixtureClassificationTest {
 
   @Test
   void marginalsAreTheDiagonalOfTheJointAndThePriorHasNoDivergence() {
-    NngpKernel kernel =
-        new NngpKernel(NngpKernel.Network.MLP, NngpKernel.Activation.ERF, 2);
+    NngpKernel kernel = new NngpKernel(NngpKernel.Network.MLP, NngpKernel.Activation.ERF, 2);
     NngpKernel.Scales scales = NngpKernel.Scales.of(1.2, 0.2, 1);
     Tensor z = rng.normal(ScalarType.Double, 6, 3);
     Tensor x = rng.normal(ScalarType.Double, 4, 3);
@@ -215,7 +230,8 @@ class ScaleMixtureClassificationTest {
     refused(() -> make("process", "BURR"), "process = BURR");
   }
 
-  private static void refused(org.assertj.core.api.ThrowableAssert.ThrowingCallable work, String why) {
+  private static void refused(
+      org.assertj.core.api.ThrowableAssert.ThrowingCallable work, String why) {
     assertThatThrownBy(work).isInstanceOf(OutriggerException.class).hasMessageContaining(why);
   }
 }

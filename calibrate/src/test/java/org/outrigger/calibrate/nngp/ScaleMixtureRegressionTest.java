@@ -53,11 +53,7 @@ class ScaleMixtureRegressionTest {
 
   /** In units of its own, away from zero. */
   private static Tensor function(Tensor x) {
-    return x.select(1, 0)
-        .abs()
-        .add(x.select(1, 1))
-        .mul(new Scalar(20.0))
-        .add(new Scalar(100.0));
+    return x.select(1, 0).abs().add(x.select(1, 1)).mul(new Scalar(20.0)).add(new Scalar(100.0));
   }
 
   private static ScaleMixtureRegression make(Object... keysAndValues) {
@@ -138,8 +134,16 @@ class ScaleMixtureRegressionTest {
     try (ScaleMixtureRegression dense = make("fit", false, "process", "student_t");
         ScaleMixtureRegression other =
             make(
-                "fit", false, "process", "student_t", "solver", solver, "tolerance", 1e-10,
-                "landmarks", solver.equals("CG") ? 15 : 100)) {
+                "fit",
+                false,
+                "process",
+                "student_t",
+                "solver",
+                solver,
+                "tolerance",
+                1e-10,
+                "landmarks",
+                solver.equals("CG") ? 15 : 100)) {
       dense.fit(x, y);
       other.fit(x, y);
       Prediction expected = dense.predict(test);
@@ -165,7 +169,10 @@ class ScaleMixtureRegressionTest {
 
   @ParameterizedTest
   @CsvSource({
-    "STUDENT_T,EXACT,MLP", "GAUSSIAN,CG,RESNET", "BURR,EXACT,MLP", "BURR,NYSTROM,MLP",
+    "STUDENT_T,EXACT,MLP",
+    "GAUSSIAN,CG,RESNET",
+    "BURR,EXACT,MLP",
+    "BURR,NYSTROM,MLP",
     "STUDENT_T,EXACT,CNN"
   })
   void aSavedOnePredictsTheSameToTheLastBit(
@@ -176,13 +183,29 @@ class ScaleMixtureRegressionTest {
     Path file = folder.resolve("model.safetensors");
     try (ScaleMixtureRegression model =
             make(
-                "process", process, "solver", solver, "network", network, "lbfgsIterations", 2,
-                "landmarks", 20);
+                "process",
+                process,
+                "solver",
+                solver,
+                "network",
+                network,
+                "lbfgsIterations",
+                2,
+                "landmarks",
+                20);
         ScaleMixtureRegression again = make();
         ScaleMixtureRegression same =
             make(
-                "process", process, "solver", solver, "network", network, "lbfgsIterations", 2,
-                "landmarks", 20)) {
+                "process",
+                process,
+                "solver",
+                solver,
+                "network",
+                network,
+                "lbfgsIterations",
+                2,
+                "landmarks",
+                20)) {
       model.fit(inputs, y);
       same.fit(inputs, y);
       StateFiles.write(file, model.state());
@@ -260,7 +283,8 @@ class ScaleMixtureRegressionTest {
     }
   }
 
-  private static void refused(org.assertj.core.api.ThrowableAssert.ThrowingCallable work, String why) {
+  private static void refused(
+      org.assertj.core.api.ThrowableAssert.ThrowingCallable work, String why) {
     assertThatThrownBy(work).isInstanceOf(OutriggerException.class).hasMessageContaining(why);
   }
 }

@@ -24,8 +24,7 @@ import org.outrigger.core.torch.Tensors;
 import org.outrigger.core.torch.Torch;
 
 class ScaleMixtureTest {
-  private static final HyperParameters AT =
-      new HyperParameters(1.4, 0.3, 1.1, 0.2, 2, 1.5, 2, 1.5);
+  private static final HyperParameters AT = new HyperParameters(1.4, 0.3, 1.1, 0.2, 2, 1.5, 2, 1.5);
 
   private PointerScope scope;
   private Rng rng;
@@ -104,8 +103,7 @@ class ScaleMixtureTest {
     Tensor draws = FiniteNetworks.inverseGamma(a, b, 200_000, 1);
     double exact =
         ScaleMixture.studentT(q, log, 5, Tensors.scalar(a), Tensors.scalar(b)).item_double();
-    assertThat(ScaleMixture.sampled(q, log, 5, draws).item_double())
-        .isCloseTo(exact, within(0.01));
+    assertThat(ScaleMixture.sampled(q, log, 5, draws).item_double()).isCloseTo(exact, within(0.01));
     double[] weights = Tensors.doubles(ScaleMixture.weights(q, 5, draws));
     Tensor z = Tensors.of(new double[] {-2, 0.3, 6}, 3);
     double scale = Math.sqrt(ScaleMixture.studentTFactor(6, 5, a, b));
@@ -122,8 +120,7 @@ class ScaleMixtureTest {
     double c = 2;
     double k = 1.5;
     Tensor u = Tensors.of(new double[] {0, 0.1, 0.5, 0.99}, 4);
-    double[] s =
-        Tensors.doubles(ScaleMixture.burr(u, Tensors.scalar(c), Tensors.scalar(k)));
+    double[] s = Tensors.doubles(ScaleMixture.burr(u, Tensors.scalar(c), Tensors.scalar(k)));
     assertThat(s[0]).isLessThan(1e-100);
     for (int i = 1; i < 4; i++) {
       double p = 1 - Math.pow(1 + Math.pow(s[i], c), -k);
@@ -144,14 +141,16 @@ class ScaleMixtureTest {
     for (PredictiveLaw law : laws) {
       Tensor density = law.logDensity(grid).exp().mul(new Scalar(0.001));
       double end = law.quantile(0.9);
-      double below = density.masked_fill(grid.gt(new Scalar(end)), new Scalar(0.0)).sum().item_double();
+      double below =
+          density.masked_fill(grid.gt(new Scalar(end)), new Scalar(0.0)).sum().item_double();
       assertThat(below).as(law.toString()).isCloseTo(0.9, within(1e-3));
       assertThat(law.quantile(0.1)).isCloseTo(-end, within(1e-9));
       double square = density.mul(grid.square()).sum().item_double();
       assertThat(law.variance().getAsDouble()).isCloseTo(square, within(0.01 * square));
     }
     assertThat(new PredictiveLaw.StudentT(2).variance()).isEmpty();
-    assertThatThrownBy(() -> new PredictiveLaw.Normal().quantile(1)).hasMessageContaining("probability");
+    assertThatThrownBy(() -> new PredictiveLaw.Normal().quantile(1))
+        .hasMessageContaining("probability");
   }
 
   @Test

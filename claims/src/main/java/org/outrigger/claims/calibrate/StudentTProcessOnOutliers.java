@@ -72,24 +72,24 @@ public final class StudentTProcessOnOutliers implements Claim {
   @Override
   public String protocol() {
     return "150 training and 150 test rows of the diabetes table and of sin(2 x1) + x2 x3 / 2 with"
-               + " noise of 0.3 times a t of 2 degrees of freedom; an MLP kernel of 2 ReLU layers;"
-               + " all hyper-parameters by 25 steps of L-BFGS on the marginal likelihood. NLL is in"
-               + " units of the training targets' deviation. Outliers: 10 % of the test targets get"
-               + " twice a t of 2 degrees of freedom added in those units. The first inequality is"
-               + " about every seed, as its figure is 1 only where both data sets gain 0.3."
-               + " Reported beside it: variational classification of 8x8 digits, clean and with"
-               + " normal noise of 0.3 (500 training digits, a CNN kernel of 2 layers, 60 inducing"
-               + " inputs, 10 epochs).";
+        + " noise of 0.3 times a t of 2 degrees of freedom; an MLP kernel of 2 ReLU layers;"
+        + " all hyper-parameters by 25 steps of L-BFGS on the marginal likelihood. NLL is in"
+        + " units of the training targets' deviation. Outliers: 10 % of the test targets get"
+        + " twice a t of 2 degrees of freedom added in those units. The first inequality is"
+        + " about every seed, as its figure is 1 only where both data sets gain 0.3."
+        + " Reported beside it: variational classification of 8x8 digits, clean and with"
+        + " normal noise of 0.3 (500 training digits, a CNN kernel of 2 layers, 60 inducing"
+        + " inputs, 10 epochs).";
   }
 
   @Override
   public String tried() {
     return "Nothing but this set-up was tried. The Student-t process has the smaller NLL with"
-               + " outliers on both data sets and every seed, and on average the smaller gain of"
-               + " the two is 0.76; but on seeds 0 and 1 it is 0.05 and 0.06, not 0.3. After 150"
-               + " rows its tails have at least 150 degrees of freedom, which a normal differs from"
-               + " only beyond some five scales: the gain comes from the one or two largest of 15"
-               + " outliers, and where a seed draws none far out there is little of it.";
+        + " outliers on both data sets and every seed, and on average the smaller gain of"
+        + " the two is 0.76; but on seeds 0 and 1 it is 0.05 and 0.06, not 0.3. After 150"
+        + " rows its tails have at least 150 degrees of freedom, which a normal differs from"
+        + " only beyond some five scales: the gain comes from the one or two largest of 15"
+        + " outliers, and where a seed draws none far out there is little of it.";
   }
 
   @Override

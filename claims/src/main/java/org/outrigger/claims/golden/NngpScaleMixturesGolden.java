@@ -10,8 +10,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.calibrate.nngp.NngpKernel;
 import org.outrigger.calibrate.nngp.NngpKernel.Activation;
 import org.outrigger.calibrate.nngp.NngpKernel.Network;
-import org.outrigger.calibrate.nngp.PredictiveLaw;
 import org.outrigger.calibrate.nngp.Prediction;
+import org.outrigger.calibrate.nngp.PredictiveLaw;
 import org.outrigger.calibrate.nngp.ScaleMixture;
 import org.outrigger.calibrate.nngp.Svtp;
 import org.outrigger.core.OutriggerException;
@@ -155,8 +155,7 @@ public final class NngpScaleMixturesGolden implements GoldenSuite {
 
     private void expectNll(String name, Tensor mean, Tensor variance, PredictiveLaw law) {
       if (golden.hasOutput(name)) {
-        golden.expect(
-            name, new Prediction(mean, variance.sqrt(), law).nll(golden.input("y_test")));
+        golden.expect(name, new Prediction(mean, variance.sqrt(), law).nll(golden.input("y_test")));
       }
     }
 

@@ -64,8 +64,7 @@ public final class TsfmScalingGolden implements GoldenSuite {
         });
     if (golden.hasOutput("log10_fit")) {
       golden.expect(
-          "log10_fit",
-          Arrays.stream(golden.values("x")).map(v -> Math.log10(law.at(v))).toArray());
+          "log10_fit", Arrays.stream(golden.values("x")).map(v -> Math.log10(law.at(v))).toArray());
     }
   }
 
@@ -159,10 +158,7 @@ public final class TsfmScalingGolden implements GoldenSuite {
     int width = (int) x.size(-1);
     SeriesConfig config =
         SeriesConfig.of(
-            golden.params().path("causal").asBoolean(false),
-            width,
-            1,
-            (int) golden.param("heads"));
+            golden.params().path("causal").asBoolean(false), width, 1, (int) golden.param("heads"));
     Map<String, Tensor> state = new LinkedHashMap<>();
     state.put("self_attn.q_proj.weight", golden.input("Wq"));
     state.put("self_attn.k_proj.weight", golden.input("Wk"));

@@ -76,7 +76,7 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
   @Override
   public String promise() {
     return "Selecting training data anew at every step, by gradient clusters and informative"
-               + " scores, retains skills, rare ones above all, with a bounded pool and budget.";
+        + " scores, retains skills, rare ones above all, with a bounded pool and budget.";
   }
 
   @Override
@@ -105,15 +105,15 @@ public final class AdaptInfinityOnArrivingSkills implements Claim {
   @Override
   public String protocol() {
     return "Five skills are made of 1,100 of the 8x8 digits, each with ten outputs of its own:"
-               + " clean (1,100 samples), rolled with a checkerboard of signs (60, the rare one),"
-               + " rows flipped (700), inverted (500), transposed (250); they arrive in this order."
-               + " An MLP 64-64-64-50 is tuned from where it is on M = 300 samples at each step (25"
-               + " epochs, SGD 0.03, momentum 0.9, batches of 32); the pool holds D = 2,000."
-               + " Adapt-infinity: gradients of the second layer in 256 dimensions, K = 25, scores"
-               + " EL2N, entropy and perplexity. Tested on the other 697 digits in all five skills;"
-               + " forgetting is the best accuracy on a skill before the last step minus that after"
-               + " it, mean of the first four. The paper's gain in mean accuracy is not visible at"
-               + " this size.";
+        + " clean (1,100 samples), rolled with a checkerboard of signs (60, the rare one),"
+        + " rows flipped (700), inverted (500), transposed (250); they arrive in this order."
+        + " An MLP 64-64-64-50 is tuned from where it is on M = 300 samples at each step (25"
+        + " epochs, SGD 0.03, momentum 0.9, batches of 32); the pool holds D = 2,000."
+        + " Adapt-infinity: gradients of the second layer in 256 dimensions, K = 25, scores"
+        + " EL2N, entropy and perplexity. Tested on the other 697 digits in all five skills;"
+        + " forgetting is the best accuracy on a skill before the last step minus that after"
+        + " it, mean of the first four. The paper's gain in mean accuracy is not visible at"
+        + " this size.";
   }
 
   @Override

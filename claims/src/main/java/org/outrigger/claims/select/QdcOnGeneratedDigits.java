@@ -96,7 +96,7 @@ public final class QdcOnGeneratedDigits implements Claim {
   @Override
   public String paper() {
     return "Havrilla et al., Surveying the Effects of Quality, Diversity, and Complexity in"
-               + " Synthetic Data From Large Language Models, 2024";
+        + " Synthetic Data From Large Language Models, 2024";
   }
 
   @Override
@@ -124,16 +124,16 @@ public final class QdcOnGeneratedDigits implements Claim {
   @Override
   public String protocol() {
     return "A generator turns seed digits of 8x8 pixels (60 with angles within 3 degrees, or 600"
-               + " within 45) and adds normal noise of 0.1; half of the labels are drawn anew from"
-               + " the other classes where quality is low; always 600 samples. An MLP 64-64-10"
-               + " (Adam 3e-3, 40 epochs, batches of 32) is tested on 797 other digits, clean (ID)"
-               + " and turned by 20 to 40 degrees (OOD). Quality is 1 for a right label and 0 for a"
-               + " wrong one; embeddings are pixels; the reference is 400 other digits turned"
-               + " within 45 degrees. The Vendi score and the mean pairwise distance are shown, not"
-               + " gated: they do not separate near-duplicates from variety. Complexity: a network"
-               + " 8-64-1 learns to add up a list of digits from 600 lists of one to three, or of"
-               + " one to eight, numbers; right is a sum within one half, on lists of six to"
-               + " eight.";
+        + " within 45) and adds normal noise of 0.1; half of the labels are drawn anew from"
+        + " the other classes where quality is low; always 600 samples. An MLP 64-64-10"
+        + " (Adam 3e-3, 40 epochs, batches of 32) is tested on 797 other digits, clean (ID)"
+        + " and turned by 20 to 40 degrees (OOD). Quality is 1 for a right label and 0 for a"
+        + " wrong one; embeddings are pixels; the reference is 400 other digits turned"
+        + " within 45 degrees. The Vendi score and the mean pairwise distance are shown, not"
+        + " gated: they do not separate near-duplicates from variety. Complexity: a network"
+        + " 8-64-1 learns to add up a list of digits from 600 lists of one to three, or of"
+        + " one to eight, numbers; right is a sum within one half, on lists of six to"
+        + " eight.";
   }
 
   @Override

@@ -72,14 +72,14 @@ public final class ScalingOfSeriesTransformers implements Claim {
   @Override
   public String protocol() {
     return "Series are a (sine + sine + trend + noise): periods 6 to 18 and noise 0.1 in training;"
-               + " periods 18 to 28, a steeper trend and noise 0.15 out of distribution. Patches of"
-               + " 8 points, 8 given and 2 predicted, a mixture of 3 Student-t. Encoders and"
-               + " decoders of 872 to 151,072 parameters (width x layers x heads 8x1x1, 16x2x1,"
-               + " 32x2x2, 64x3x4) see 64 fresh series in each of 300 steps (AdamW 2e-3, warm-up"
-               + " 30, cosine). The loss of a run is the least of 10 records on 512 held-out"
-               + " series; a decoder's sees the true previous patch. The extrapolation error is"
-               + " that of the largest model's loss, as the law of the other three foretells it,"
-               + " relative to the measured one.";
+        + " periods 18 to 28, a steeper trend and noise 0.15 out of distribution. Patches of"
+        + " 8 points, 8 given and 2 predicted, a mixture of 3 Student-t. Encoders and"
+        + " decoders of 872 to 151,072 parameters (width x layers x heads 8x1x1, 16x2x1,"
+        + " 32x2x2, 64x3x4) see 64 fresh series in each of 300 steps (AdamW 2e-3, warm-up"
+        + " 30, cosine). The loss of a run is the least of 10 records on 512 held-out"
+        + " series; a decoder's sees the true previous patch. The extrapolation error is"
+        + " that of the largest model's loss, as the law of the other three foretells it,"
+        + " relative to the measured one.";
   }
 
   @Override

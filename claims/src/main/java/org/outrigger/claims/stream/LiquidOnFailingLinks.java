@@ -111,14 +111,14 @@ public final class LiquidOnFailingLinks implements Claim {
   @Override
   public String protocol() {
     return "Eight links with daily waves of 48 steps, ten days, noise of 0.02, train one network of"
-               + " closed-form cells (24 units, 80 epochs) and one of liquid time-constant cells"
-               + " (16 units, 30 epochs), Adam 1e-2, to forecast 6 steps ahead. Another link is"
-               + " followed for four days until a failure and four after it: drastic (wave x2 to"
-               + " 2.5, level +0.3 to 0.4 of capacity, later phase) or moderate (x1 to 1.2, +0.02"
-               + " to 0.05). Figures are root mean squared errors of forecasts made in the first"
-               + " day after the failure, before the incremental network is trained again, and"
-               + " later; liquid is the mean of both cells; the hybrid is the closed-form network"
-               + " until the training and the incremental one after it.";
+        + " closed-form cells (24 units, 80 epochs) and one of liquid time-constant cells"
+        + " (16 units, 30 epochs), Adam 1e-2, to forecast 6 steps ahead. Another link is"
+        + " followed for four days until a failure and four after it: drastic (wave x2 to"
+        + " 2.5, level +0.3 to 0.4 of capacity, later phase) or moderate (x1 to 1.2, +0.02"
+        + " to 0.05). Figures are root mean squared errors of forecasts made in the first"
+        + " day after the failure, before the incremental network is trained again, and"
+        + " later; liquid is the mean of both cells; the hybrid is the closed-form network"
+        + " until the training and the incremental one after it.";
   }
 
   @Override

@@ -49,8 +49,8 @@ public final class ReLoop2OnDriftingClicks implements Claim {
   @Override
   public String promise() {
     return "A memory of recent labelled events corrects a recommender after a drift without"
-               + " training it, costs little where nothing drifts, and adds to incremental"
-               + " training.";
+        + " training it, costs little where nothing drifts, and adds to incremental"
+        + " training.";
   }
 
   @Override
@@ -99,12 +99,12 @@ public final class ReLoop2OnDriftingClicks implements Claim {
   @Override
   public String protocol() {
     return "60 users click on 80 items as tastes of 6 dimensions say. A recommender (embeddings of"
-               + " 8, 32-16, 6 epochs of Adam 5e-3) learns 12,000 pairs; then half of the users"
-               + " turn their tastes and a third of the items their popularity, and 8,000 pairs"
-               + " come in 10 slots. A slot is predicted with the memory as it is, then written."
-               + " Keys are the last hidden layer, lambda is 0.7, the memory holds 4,000 events:"
-               + " the 50 nearest of the samples, or a sketch of 16 arrays of 256 buckets. Figures"
-               + " are of slots 2 to 10.";
+        + " 8, 32-16, 6 epochs of Adam 5e-3) learns 12,000 pairs; then half of the users"
+        + " turn their tastes and a third of the items their popularity, and 8,000 pairs"
+        + " come in 10 slots. A slot is predicted with the memory as it is, then written."
+        + " Keys are the last hidden layer, lambda is 0.7, the memory holds 4,000 events:"
+        + " the 50 nearest of the samples, or a sketch of 16 arrays of 256 buckets. Figures"
+        + " are of slots 2 to 10.";
   }
 
   @Override

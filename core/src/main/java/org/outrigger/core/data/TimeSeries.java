@@ -75,8 +75,7 @@ public record TimeSeries(String name, float[] values) {
       throw new OutriggerException(
           file + " has no column of numbers: name the columns with the values.");
     }
-    List<@Nullable String> ids =
-        columns.id == null ? List.of() : table.texts(columns.id, order);
+    List<@Nullable String> ids = columns.id == null ? List.of() : table.texts(columns.id, order);
     if (columns.time != null) {
       checkTimes(file, ids, table.texts(columns.time, order));
     }

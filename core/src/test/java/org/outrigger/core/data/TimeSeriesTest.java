@@ -44,9 +44,7 @@ class TimeSeriesTest {
   @Test
   void aWideTableHasASeriesAColumn() throws IOException {
     Path file = csv("t,x,word,y\n1,1,a,5\n2,2,b,6\n");
-    assertThat(read(file, "t", null))
-        .extracting(TimeSeries::name)
-        .containsExactly("x", "y");
+    assertThat(read(file, "t", null)).extracting(TimeSeries::name).containsExactly("x", "y");
     assertThat(read(file, null, null, "y").get(0).values()).containsExactly(5, 6);
   }
 

@@ -290,13 +290,7 @@ public record Chart(String title, String note, Map<String, Object> option) {
    * @param high where it ends
    */
   public static Chart scatter(
-      String title,
-      String note,
-      String xName,
-      String yName,
-      Line points,
-      double low,
-      double high) {
+      String title, String note, String xName, String yName, Line points, double low, double high) {
     Map<String, Object> option = axes(xName, yName);
     Map<String, Object> up = copy(option.get("yAxis"));
     up.put("scale", true);

@@ -66,13 +66,13 @@ public record EvaluationSet(String name, List<float[]> windows) {
   }
 
   /** The point metrics of drawn forecasts, averaged over batches by their windows. */
-  public Map<String, Double> forecast(SeriesTransformer network, SweepSettings settings, long seed) {
+  public Map<String, Double> forecast(
+      SeriesTransformer network, SweepSettings settings, long seed) {
     Map<String, Double> sums = new LinkedHashMap<>();
     try (Rng rng = Rng.named(seed, "forecasts of " + name)) {
       for (List<float[]> some : batches()) {
         try (PointerScope scope = new PointerScope()) {
-          PackedSeries batch =
-              SeriesPacking.single(some, settings.horizon(), settings.patch());
+          PackedSeries batch = SeriesPacking.single(some, settings.horizon(), settings.patch());
           Tensor drawn =
               Forecaster.sample(network, batch, settings.horizon(), settings.samples(), rng);
           ForecastMetrics.of(
@@ -83,8 +83,7 @@ public record EvaluationSet(String name, List<float[]> windows) {
                   part(batch.observed(), 0, settings.context()),
                   1)
               .byName()
-              .forEach(
-                  (metric, value) -> sums.merge(metric, value * some.size(), Double::sum));
+              .forEach((metric, value) -> sums.merge(metric, value * some.size(), Double::sum));
         }
       }
     }

@@ -19,12 +19,7 @@ import org.outrigger.core.torch.Rng;
  * @param intercepts of each bootstrap line
  */
 public record FittedLaw(
-    PowerLaw law,
-    double[] x,
-    double[] y,
-    Interval alpha,
-    double[] slopes,
-    double[] intercepts) {
+    PowerLaw law, double[] x, double[] y, Interval alpha, double[] slopes, double[] intercepts) {
   /**
    * Fits and draws.
    *
@@ -96,8 +91,7 @@ public record FittedLaw(
   public Interval sizeFor(double loss) {
     double[] sizes = new double[slopes.length];
     for (int r = 0; r < sizes.length; r++) {
-      double size =
-          new PowerLaw(slopes[r], intercepts[r], law.offset(), Double.NaN).sizeFor(loss);
+      double size = new PowerLaw(slopes[r], intercepts[r], law.offset(), Double.NaN).sizeFor(loss);
       sizes[r] = slopes[r] >= 0 || Double.isNaN(size) ? Double.POSITIVE_INFINITY : size;
     }
     return interval(sizes, law.sizeFor(loss), alpha.level());

@@ -115,8 +115,7 @@ public record ForecastMetrics(
     for (int i = 1; i <= 9; i++) {
       double q = i / 10.0;
       Tensor off = y.sub(quantile(drawn, q));
-      Tensor pinball =
-          torch.maximum(off.mul(new Scalar(q)), off.mul(new Scalar(q - 1))).mul(mask);
+      Tensor pinball = torch.maximum(off.mul(new Scalar(q)), off.mul(new Scalar(q - 1))).mul(mask);
       sum += 2 * pinball.sum().item_double() / (total == 0 ? 1 : total);
     }
     return sum / 9;

@@ -94,7 +94,6 @@ public final class Forecaster {
     return torch.cat(new TensorVector(patches), 2);
   }
 
-
   static org.bytedeco.pytorch.LongOptional dimension(long dimension) {
     return new org.bytedeco.pytorch.LongOptional(dimension);
   }

@@ -149,8 +149,7 @@ public record PowerLaw(double slope, double intercept, double offset, double r2)
       double off = v[i] - meanV - slope * (u[i] - meanU);
       rest += off * off;
     }
-    return new PowerLaw(
-        slope, meanV - slope * meanU, offset, vv == 0 ? Double.NaN : 1 - rest / vv);
+    return new PowerLaw(slope, meanV - slope * meanU, offset, vv == 0 ? Double.NaN : 1 - rest / vv);
   }
 
   /** The exponent; below 0 where the loss grows with x. */

@@ -53,10 +53,7 @@ public final class ScalingAdvice {
     String unit = curve.axis().unit();
     String aim = String.format(Locale.ROOT, "A loss of %s ", plain(loss));
     if (loss <= fitted.law().offset()) {
-      return aim
-          + "is out of reach: the irreducible loss is "
-          + plain(fitted.law().offset())
-          + ".";
+      return aim + "is out of reach: the irreducible loss is " + plain(fitted.law().offset()) + ".";
     }
     if (fitted.law().alpha() <= 0) {
       return aim
@@ -136,7 +133,8 @@ public final class ScalingAdvice {
     if (unit == 0 && value == Math.rint(value)) {
       return String.format(Locale.ROOT, "%.0f", value);
     }
-    return String.format(Locale.ROOT, Math.abs(scaled) < 100 ? "%.1f%s" : "%.0f%s", scaled, units[unit]);
+    return String.format(
+        Locale.ROOT, Math.abs(scaled) < 100 ? "%.1f%s" : "%.0f%s", scaled, units[unit]);
   }
 
   /** A loss with four significant places. */

@@ -49,13 +49,7 @@ public final class ScalingRun {
 
     /** A name for files, such as {@code encoder-10K-1000000-s0}. */
     public String name() {
-      return architecture()
-          + "-"
-          + size.name()
-          + "-"
-          + (long) source.points()
-          + "-s"
-          + seed;
+      return architecture() + "-" + size.name() + "-" + (long) source.points() + "-s" + seed;
     }
   }
 
@@ -149,8 +143,7 @@ public final class ScalingRun {
     try (PointerScope scope = new PointerScope()) {
       Tensor loss =
           network.loss(
-              SeriesPacking.batch(
-                  plan.source, settings, Rng.derive(plan.seed, "batch " + step)));
+              SeriesPacking.batch(plan.source, settings, Rng.derive(plan.seed, "batch " + step)));
       double value = loss.item_double();
       if (!Double.isFinite(value)) {
         throw new OutriggerException(
@@ -283,7 +276,8 @@ public final class ScalingRun {
     if (each instanceof Map<?, ?> map) {
       return (Map<String, Object>) map;
     }
-    throw new OutriggerException(from + " has damaged records: remove it, and the run begins anew.");
+    throw new OutriggerException(
+        from + " has damaged records: remove it, and the run begins anew.");
   }
 
   /**

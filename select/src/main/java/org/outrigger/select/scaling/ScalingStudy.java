@@ -138,8 +138,7 @@ public record ScalingStudy(List<Curve> curves, double level) {
     Map<RunTable.Run, List<RunTable.Row>> runs =
         rows.stream()
             .collect(
-                Collectors.groupingBy(
-                    RunTable.Row::run, LinkedHashMap::new, Collectors.toList()));
+                Collectors.groupingBy(RunTable.Row::run, LinkedHashMap::new, Collectors.toList()));
     List<Point> points = new ArrayList<>();
     runs.forEach(
         (run, curve) ->
@@ -166,7 +165,9 @@ public record ScalingStudy(List<Curve> curves, double level) {
               + " ("
               + axis.unit()
               + "). They do along: "
-              + curves.stream().map(c -> c.axis().toString()).distinct()
+              + curves.stream()
+                  .map(c -> c.axis().toString())
+                  .distinct()
                   .collect(Collectors.joining(", "))
               + ".");
     }

@@ -19,8 +19,7 @@ import org.outrigger.core.method.Room;
     slug = "tsfm-scaling",
     name = "Scaling laws",
     summary = "Fits power laws of loss in model size, data and compute, and says what size to buy.",
-    paper =
-        "Yao et al., Towards Neural Scaling Laws for Time Series Foundation Models, ICLR 2025",
+    paper = "Yao et al., Towards Neural Scaling Laws for Time Series Foundation Models, ICLR 2025",
     year = 2025,
     room = Room.SELECT,
     needs = {Need.TRAINING})
@@ -33,7 +32,8 @@ public final class TsfmScaling implements Method {
    * @param level confidence of intervals and bands, in (0, 1)
    * @param seed of the bootstrap
    */
-  public record Settings(int smallest, boolean irreducible, int resamples, double level, long seed) {
+  public record Settings(
+      int smallest, boolean irreducible, int resamples, double level, long seed) {
     public Settings {
       HyperParameter.atLeast("smallest", smallest, 1);
       HyperParameter.atLeast("resamples", resamples, 100);

@@ -133,7 +133,16 @@ class PowerLawTest {
         for (int record = 1; record <= 2; record++) {
           rows.add(
               new RunTable.Row(
-                  "encoder", "m" + n, "0", n, d, record, Double.NaN, n * record, "id", "nll",
+                  "encoder",
+                  "m" + n,
+                  "0",
+                  n,
+                  d,
+                  record,
+                  Double.NaN,
+                  n * record,
+                  "id",
+                  "nll",
                   loss * (3 - record)));
         }
       }
@@ -169,7 +178,17 @@ class PowerLawTest {
         new RunTable(
             List.of(
                 new RunTable.Row(
-                    "a,b", "say \"x\"", "0", 872, Double.NaN, 1, 1, 2.5e-13, "id", "nll", 1 / 3.0)));
+                    "a,b",
+                    "say \"x\"",
+                    "0",
+                    872,
+                    Double.NaN,
+                    1,
+                    1,
+                    2.5e-13,
+                    "id",
+                    "nll",
+                    1 / 3.0)));
     table.write(folder.resolve("t.csv"));
     assertThat(RunTable.read(folder.resolve("t.csv"))).isEqualTo(table);
     Path none = Files.writeString(folder.resolve("n.csv"), "size,loss\n1,2\n");

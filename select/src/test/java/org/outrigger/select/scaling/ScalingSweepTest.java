@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -149,7 +148,8 @@ class ScalingSweepTest {
             optimiser.step(zero);
             p.forEach(
                 (name, t) -> {
-                  boolean linear = name.matches(".*(proj|fc1|fc2|fc_gate|df|loc|scale|logits)\\.weight");
+                  boolean linear =
+                      name.matches(".*(proj|fc1|fc2|fc_gate|df|loc|scale|logits)\\.weight");
                   assertThat(java.util.Arrays.equals(Tensors.doubles(t), before.get(name)))
                       .as(name)
                       .isEqualTo(!linear);
@@ -162,8 +162,7 @@ class ScalingSweepTest {
   @ValueSource(booleans = {false, true})
   void trainingDoesNotGrow(boolean decoder) {
     SweepSettings settings = TINY.withTraining(400, 2, 4, 1).withEvaluation(6, 0);
-    ScalingRun.Plan plan =
-        new ScalingRun.Plan(ModelSize.parse("8x1").get(0), decoder, pool(), 0);
+    ScalingRun.Plan plan = new ScalingRun.Plan(ModelSize.parse("8x1").get(0), decoder, pool(), 0);
     double[] at = new double[2];
     new ScalingRun(
             plan,

@@ -44,8 +44,7 @@ record Rotary(Tensor cos, Tensor sin) {
                   .unsqueeze(-1)
                   .mul(Tensors.of(turns, turns.length))
                   .unsqueeze(-3);
-          return new Rotary(
-              Scopes.keep(angles.cos().to(type)), Scopes.keep(angles.sin().to(type)));
+          return new Rotary(Scopes.keep(angles.cos().to(type)), Scopes.keep(angles.sin().to(type)));
         });
   }
 
@@ -68,8 +67,7 @@ record Rotary(Tensor cos, Tensor sin) {
                           even.mul(cos).sub(odd.mul(sin)), odd.mul(cos).add(even.mul(sin))),
                       -1)
                   .flatten(-2, -1);
-          return torch.cat(
-              new TensorVector(turned, x.narrow(-1, width, x.size(-1) - width)), -1);
+          return torch.cat(new TensorVector(turned, x.narrow(-1, width, x.size(-1) - width)), -1);
         });
   }
 }

@@ -66,9 +66,7 @@ public final class SeriesBlock extends Layer {
 
   private Rotary rotary(Tensor x, Tensor timeId) {
     return Rotary.of(
-        timeId,
-        ((Attention) get("self_attn")).rotaryWidth(),
-        x.scalar_type().intern());
+        timeId, ((Attention) get("self_attn")).rotaryWidth(), x.scalar_type().intern());
   }
 
   Tensor run(Tensor x, Rotary rotary, Tensor visible, ForwardContext context) {
@@ -77,8 +75,7 @@ public final class SeriesBlock extends Layer {
           Attention attention = (Attention) get("self_attn");
           Tensor normed = get("norm1").forward(x, context);
           Tensor middle = x.add(attention.run(normed, rotary, visible, context));
-          return middle.add(
-              get("ffn").forward(get("norm2").forward(middle, context), context));
+          return middle.add(get("ffn").forward(get("norm2").forward(middle, context), context));
         });
   }
 
@@ -153,8 +150,7 @@ public final class SeriesBlock extends Layer {
     protected Tensor compute(Tensor x, ForwardContext context) {
       return Scopes.tensor(
           () -> {
-            Tensor still =
-                torch.zeros(new long[] {x.size(-2)}, new TensorOptions(ScalarType.Long));
+            Tensor still = torch.zeros(new long[] {x.size(-2)}, new TensorOptions(ScalarType.Long));
             Rotary none = Rotary.of(still, rotaryWidth(), x.scalar_type().intern());
             return run(x, none, PackedSeries.visible(still, false), context);
           });

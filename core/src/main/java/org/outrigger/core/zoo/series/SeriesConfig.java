@@ -18,13 +18,7 @@ import org.outrigger.core.method.Methods;
  * @param maxTokens patches that one sequence may have
  */
 public record SeriesConfig(
-    boolean decoder,
-    int patch,
-    int width,
-    int layers,
-    int heads,
-    int components,
-    int maxTokens) {
+    boolean decoder, int patch, int width, int layers, int heads, int components, int maxTokens) {
   public SeriesConfig {
     HyperParameter.atLeast("patch", patch, 1);
     HyperParameter.atLeast("width", width, 1);

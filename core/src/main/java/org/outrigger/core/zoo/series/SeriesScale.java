@@ -61,7 +61,8 @@ public record SeriesScale(Tensor loc, Tensor scale) {
   public static SeriesScale of(PackedSeries batch) {
     return Scopes.scoped(
         () -> {
-          Tensor given = batch.observed().logical_and(batch.predicted().logical_not().unsqueeze(-1));
+          Tensor given =
+              batch.observed().logical_and(batch.predicted().logical_not().unsqueeze(-1));
           SeriesScale all =
               of(batch.target(), given, batch.sampleId(), batch.variateId(), 1, MINIMUM);
           return new SeriesScale(

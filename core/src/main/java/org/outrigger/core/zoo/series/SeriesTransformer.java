@@ -75,8 +75,7 @@ public final class SeriesTransformer extends Layer {
             Tensor unknown = context.tensor(get("mask_encoding"), "weight");
             x = torch.where(batch.predicted().unsqueeze(-1), unknown, x);
           }
-          Tensor code =
-              ((Stack) get("encoder")).run(x, batch.sampleId(), batch.timeId(), context);
+          Tensor code = ((Stack) get("encoder")).run(x, batch.sampleId(), batch.timeId(), context);
           Head head = (Head) get("param_proj").get("proj");
           return new StudentTMixture(
               Scopes.keep(head.raw(code, context)),
@@ -145,9 +144,7 @@ public final class SeriesTransformer extends Layer {
           long[] shape = {x.size(0), x.size(1)};
           Tensor one = torch.ones(shape, new TensorOptions(ScalarType.Long));
           Tensor time =
-              torch
-                  .arange(new Scalar(x.size(1)), new TensorOptions(ScalarType.Long))
-                  .expand(shape);
+              torch.arange(new Scalar(x.size(1)), new TensorOptions(ScalarType.Long)).expand(shape);
           return ((Stack) get("encoder"))
               .run(get("in_proj").forward(x, context), one, time, context);
         });

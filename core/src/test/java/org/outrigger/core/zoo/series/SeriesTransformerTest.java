@@ -62,8 +62,7 @@ class SeriesTransformerTest {
         part -> {
           Tensor a = part.apply(first);
           Tensor b = part.apply(second);
-          return torch.cat(
-              new TensorVector(a, b, torch.zeros_like(b.narrow(1, 0, padding))), 1);
+          return torch.cat(new TensorVector(a, b, torch.zeros_like(b.narrow(1, 0, padding))), 1);
         };
     return new PackedSeries(
         join.apply(PackedSeries::target),
@@ -81,8 +80,13 @@ class SeriesTransformerTest {
 
   @ParameterizedTest
   @CsvSource({
-    "8,1,1,872", "24,1,1,7032", "24,2,1,14040", "64,2,1,100928", "64,6,1,302656",
-    "192,4,3,1771712", "256,6,4,4747264"
+    "8,1,1,872",
+    "24,1,1,7032",
+    "24,2,1,14040",
+    "64,2,1,100928",
+    "64,6,1,302656",
+    "192,4,3,1771712",
+    "256,6,4,4747264"
   })
   void theStackHasThePapersParameters(int width, int layers, int heads, long count) {
     SeriesConfig config = SeriesConfig.of(false, width, layers, heads);
@@ -228,8 +232,7 @@ class SeriesTransformerTest {
             SeriesScale scale =
                 SeriesScale.of(target, mask, ids, torch.zeros_like(ids), 1, SeriesScale.MINIMUM);
             assertThat(scale.loc().max().item_double()).isEqualTo(1);
-            assertThat(scale.scale().max().item_double())
-                .isCloseTo(Math.sqrt(1e-5), within(1e-12));
+            assertThat(scale.scale().max().item_double()).isCloseTo(Math.sqrt(1e-5), within(1e-12));
           }
         });
   }
@@ -251,9 +254,7 @@ class SeriesTransformerTest {
             double s1 = Math.log1p(Math.exp(1));
             double inflate = 22.0 / 20;
             double variance =
-                0.25 * (s0 * s0 * inflate + 1)
-                    + 0.75 * (s1 * s1 * inflate + 4)
-                    - mean * mean;
+                0.25 * (s0 * s0 * inflate + 1) + 0.75 * (s1 * s1 * inflate + 4) - mean * mean;
             assertThat(drawn.var().item_double()).isCloseTo(4 * variance, within(0.15));
           }
         });
@@ -269,8 +270,7 @@ class SeriesTransformerTest {
           java.util.Arrays.setAll(grid, i -> -200 + i * 0.01);
           StudentTMixture mixture =
               new StudentTMixture(raw, logits, Tensors.scalar(1), Tensors.scalar(0.7));
-          Tensor density =
-              mixture.negativeLogLikelihood(Tensors.of(grid, grid.length)).neg().exp();
+          Tensor density = mixture.negativeLogLikelihood(Tensors.of(grid, grid.length)).neg().exp();
           assertThat(density.sum().item_double() * 0.01).isCloseTo(1, within(1e-4));
         });
   }
@@ -303,8 +303,7 @@ class SeriesTransformerTest {
         .hasMessageContaining("multiple of 4");
     Scopes.run(
         () -> {
-          assertThatThrownBy(
-                  () -> Rotary.of(Tensors.of(new long[] {0}, 1), 3, ScalarType.Float))
+          assertThatThrownBy(() -> Rotary.of(Tensors.of(new long[] {0}, 1), 3, ScalarType.Float))
               .isInstanceOf(OutriggerException.class)
               .hasMessageContaining("not even");
           try (SeriesTransformer network = network(false)) {
