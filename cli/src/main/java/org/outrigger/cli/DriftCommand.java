@@ -9,11 +9,7 @@ import picocli.CommandLine.Spec;
     name = "drift",
     mixinStandardHelpOptions = true,
     description = "Tells whether data has changed: two samples, or a stream.",
-    subcommands = {
-      DriftCompareCommand.class,
-      DriftWatchCommand.class,
-      DriftRunLengthCommand.class
-    },
+    subcommands = {DriftCompareCommand.class, DriftWatchCommand.class, DriftRunLengthCommand.class},
     footerHeading = "%nExamples:%n",
     footer = {
       "  outrigger drift compare --reference january.csv --data june.csv \\",

@@ -87,7 +87,8 @@ final class DriftRunLengthCommand implements Runnable {
     double after = change == null ? 0 : change;
     PrintWriter out = spec.commandLine().getOut();
     List<Map<String, Object>> all = new ArrayList<>();
-    TextTable table = new TextTable("detector", "rows an alarm", "95 % interval", "delay", "missed");
+    TextTable table =
+        new TextTable("detector", "rows an alarm", "95 % interval", "delay", "missed");
     try (Progress progress = new Progress("Simulating", texts.size())) {
       for (String text : texts) {
         progress.say(text.strip());
@@ -122,7 +123,13 @@ final class DriftRunLengthCommand implements Runnable {
   /** Streams that change after a detector has seen a thousand rows without an alarm. */
   private RunLength delay(String text, Source before, Source after) {
     return RunLength.simulateDelay(
-        () -> Methods.parseOne(DriftDetector.class, text), before, after, 1000, runs, longest, seed);
+        () -> Methods.parseOne(DriftDetector.class, text),
+        before,
+        after,
+        1000,
+        runs,
+        longest,
+        seed);
   }
 
   private static Map<String, Object> toJson(

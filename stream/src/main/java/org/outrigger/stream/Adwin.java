@@ -12,14 +12,14 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * ADWIN: a window that grows while the mean stays and drops its oldest part once two parts differ. The
- * window is an exponential histogram, buckets of 2^r values each, so that its memory is logarithmic.
- * It is cut between two buckets where the means of the n0 older and n1 newer values differ by more
- * than {@code sqrt(2 m v L) + 2/3 L m}, with the variance v of the window, {@code L = ln(2 ln(w) /
- * delta)} and {@code m = 1 / (n0 - minWindow + 1) + 1 / (n1 - minWindow + 1)}.
+ * ADWIN: a window that grows while the mean stays and drops its oldest part once two parts differ.
+ * The window is an exponential histogram, buckets of 2^r values each, so that its memory is
+ * logarithmic. It is cut between two buckets where the means of the n0 older and n1 newer values
+ * differ by more than {@code sqrt(2 m v L) + 2/3 L m}, with the variance v of the window, {@code L
+ * = ln(2 ln(w) / delta)} and {@code m = 1 / (n0 - minWindow + 1) + 1 / (n1 - minWindow + 1)}.
  *
- * <p>The rarest false alarms of the detectors here and no tuning to the unit of the values, paid with
- * delay: it looks at every {@code clock}-th value only.
+ * <p>The rarest false alarms of the detectors here and no tuning to the unit of the values, paid
+ * with delay: it looks at every {@code clock}-th value only.
  *
  * <p>Bifet, Gavaldà, "Learning from Time-Changing Data with Adaptive Windowing", SDM 2007.
  */
@@ -27,8 +27,7 @@ import org.outrigger.core.method.Room;
     slug = "adwin",
     name = "ADWIN",
     summary = "A window that keeps what still has the same mean; any number, few false alarms.",
-    paper =
-        "Bifet, Gavaldà. Learning from Time-Changing Data with Adaptive Windowing. SDM 2007",
+    paper = "Bifet, Gavaldà. Learning from Time-Changing Data with Adaptive Windowing. SDM 2007",
     year = 2007,
     room = Room.STREAM,
     needs = {},
@@ -178,8 +177,7 @@ public final class Adwin extends BaseDriftDetector<Adwin.Settings> {
     double n = Math.scalb(1.0, r);
     double gap = row.sums[0] / n - row.sums[1] / n;
     rows.get(r + 1)
-        .append(
-            row.sums[0] + row.sums[1], row.squares[0] + row.squares[1] + n / 2 * gap * gap);
+        .append(row.sums[0] + row.sums[1], row.squares[0] + row.squares[1] + n / 2 * gap * gap);
     row.drop(2);
   }
 

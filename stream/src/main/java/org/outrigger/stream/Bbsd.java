@@ -14,20 +14,21 @@ import org.outrigger.core.torch.Tensors;
 import org.outrigger.stream.KolmogorovSmirnov.Side;
 
 /**
- * Black-box shift detection: a fixed model's predictions are tested instead of the inputs. Each of the
- * C probabilities by Kolmogorov-Smirnov with Bonferroni's correction (soft), or the counts of predicted
- * labels by chi-squared (hard). Rows are probabilities [N, C].
+ * Black-box shift detection: a fixed model's predictions are tested instead of the inputs. Each of
+ * the C probabilities by Kolmogorov-Smirnov with Bonferroni's correction (soft), or the counts of
+ * predicted labels by chi-squared (hard). Rows are probabilities [N, C].
  *
  * <p>Made for a changed mix of classes; it finds any change of inputs that the model reacts to.
  *
- * <p>Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black Box Predictors", ICML
- * 2018; Rabanser, Günnemann, Lipton, "Failing Loudly", NeurIPS 2019.
+ * <p>Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black Box Predictors",
+ * ICML 2018; Rabanser, Günnemann, Lipton, "Failing Loudly", NeurIPS 2019.
  */
 @Card(
     slug = "bbsd",
     name = "Black-box shift detection",
     summary = "Tests a model's predictions instead of its inputs.",
-    paper = "Lipton, Wang, Smola. Detecting and Correcting for Label Shift with Black Box Predictors. ICML 2018",
+    paper =
+        "Lipton, Wang, Smola. Detecting and Correcting for Label Shift with Black Box Predictors. ICML 2018",
     year = 2018,
     room = Room.STREAM,
     needs = Need.LOGITS,

@@ -16,21 +16,23 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Black-box shift estimation: {@code J w = mu} with J[i, j] the share of held-out source rows that are
- * predicted i and labelled j, mu[i] the share of target rows predicted i, and {@code w_j = q(j) / p(j)}.
- * Weights below 0 become 0. The soft form uses mean probabilities instead of predicted labels.
+ * Black-box shift estimation: {@code J w = mu} with J[i, j] the share of held-out source rows that
+ * are predicted i and labelled j, mu[i] the share of target rows predicted i, and {@code w_j = q(j)
+ * / p(j)}. Weights below 0 become 0. The soft form uses mean probabilities instead of predicted
+ * labels.
  *
- * <p>Where J is close to singular or a class is missing in the source, {@code min |J w - mu|^2 + rho |w -
- * 1|^2} is solved instead, which the result says.
+ * <p>Where J is close to singular or a class is missing in the source, {@code min |J w - mu|^2 +
+ * rho |w - 1|^2} is solved instead, which the result says.
  *
- * <p>Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black Box Predictors", ICML
- * 2018; the regularised form after Azizzadenesheli et al., ICLR 2019.
+ * <p>Lipton, Wang, Smola, "Detecting and Correcting for Label Shift with Black Box Predictors",
+ * ICML 2018; the regularised form after Azizzadenesheli et al., ICLR 2019.
  */
 @Card(
     slug = "bbse",
     name = "Black-box shift estimation",
     summary = "The changed mix of classes, by inverting the confusion matrix.",
-    paper = "Lipton, Wang, Smola. Detecting and Correcting for Label Shift with Black Box Predictors. ICML 2018",
+    paper =
+        "Lipton, Wang, Smola. Detecting and Correcting for Label Shift with Black Box Predictors. ICML 2018",
     year = 2018,
     room = Room.STREAM,
     needs = {Need.LOGITS, Need.LABELS},
@@ -48,7 +50,8 @@ public final class Bbse extends SourceEstimator<Bbse.Settings> {
 
   /**
    * @param form what predictions count as
-   * @param rho the pull towards unchanged weights where the plain equations cannot be solved, above 0
+   * @param rho the pull towards unchanged weights where the plain equations cannot be solved, above
+   *     0
    * @param worstCondition the condition of J beyond which they count as unsolvable, above 1
    */
   public record Settings(Form form, double rho, double worstCondition) {
@@ -120,8 +123,7 @@ public final class Bbse extends SourceEstimator<Bbse.Settings> {
   public static Tensor regularised(Tensor joint, Tensor target, double rho) {
     return Scopes.tensor(
         () -> {
-          Tensor identity =
-              torch.eye(joint.size(0), new TensorOptions(torch.ScalarType.Double));
+          Tensor identity = torch.eye(joint.size(0), new TensorOptions(torch.ScalarType.Double));
           Tensor left = joint.t().mm(joint).add(identity.mul(new Scalar(rho)));
           return torch.linalg_solve(left, joint.t().mv(target).add(new Scalar(rho)));
         });

@@ -8,9 +8,9 @@ import org.bytedeco.pytorch.global.torch;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * Shares of two samples in bins between quantiles of the first. The outer edges are infinite, an edge
- * that occurs twice counts once, and a bin holds its lower edge. A reference of one value alone has
- * three bins, or two if that is all: below it, at it, above it.
+ * Shares of two samples in bins between quantiles of the first. The outer edges are infinite, an
+ * edge that occurs twice counts once, and a bin holds its lower edge. A reference of one value
+ * alone has three bins, or two if that is all: below it, at it, above it.
  */
 final class Bins {
   private Bins() {}
@@ -40,8 +40,7 @@ final class Bins {
     Tensor below = position.floor();
     Tensor index = below.to(torch.ScalarType.Long);
     Tensor low = sorted.index_select(1, index);
-    Tensor high =
-        sorted.index_select(1, index.add(new Scalar(1)).clamp_max(new Scalar(last)));
+    Tensor high = sorted.index_select(1, index.add(new Scalar(1)).clamp_max(new Scalar(last)));
     Tensor edges = low.add(high.sub(low).mul(position.sub(below)));
     Tensor least = sorted.narrow(1, 0, 1);
     Tensor most = sorted.narrow(1, last, 1);

@@ -17,16 +17,18 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Chi-squared test of every categorical feature by itself: counts of both samples over the union of
- * their categories, {@code sum (O - E)^2 / E} with K - 1 degrees of freedom, Yates's correction for two
- * categories. Every different value is a category; a feature of one category has p = 1.
+ * their categories, {@code sum (O - E)^2 / E} with K - 1 degrees of freedom, Yates's correction for
+ * two categories. Every different value is a category; a feature of one category has p = 1.
  *
- * <p>Pearson, "On the criterion that a given system of deviations ...", Philosophical Magazine 1900.
+ * <p>Pearson, "On the criterion that a given system of deviations ...", Philosophical Magazine
+ * 1900.
  */
 @Card(
     slug = "chi-squared-test",
     name = "Chi-squared test",
     summary = "Counts of categories, feature by feature; for features that are no measure.",
-    paper = "Pearson, On the criterion that a given system of deviations, Philosophical Magazine 1900",
+    paper =
+        "Pearson, On the criterion that a given system of deviations, Philosophical Magazine 1900",
     year = 1900,
     room = Room.STREAM,
     needs = {},
@@ -84,8 +86,9 @@ public final class ChiSquaredTest extends ReferenceTest<ChiSquaredTest.Settings>
           Tensor first = pooled.narrow(1, 0, 1);
           long rest = pooled.size(1) - 1;
           Tensor different =
-              pooled.narrow(1, 1, rest).masked_select(
-                  pooled.narrow(1, 1, rest).ne(pooled.narrow(1, 0, rest)));
+              pooled
+                  .narrow(1, 1, rest)
+                  .masked_select(pooled.narrow(1, 1, rest).ne(pooled.narrow(1, 0, rest)));
           Tensor all = torch.cat(new TensorVector(first, different.unsqueeze(0)), 1);
           return torch
               .cat(

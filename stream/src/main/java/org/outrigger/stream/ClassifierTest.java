@@ -143,8 +143,7 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
           "c2st", hard.pValue < s.alpha, hard.distance, hard.pValue, s.alpha);
     }
     Soft soft = soft(first, second);
-    return new DriftTestResult(
-        "c2st", soft.pValue < s.alpha, soft.statistic, soft.pValue, s.alpha);
+    return new DriftTestResult("c2st", soft.pValue < s.alpha, soft.statistic, soft.pValue, s.alpha);
   }
 
   /** The probability of being of the batch for every row, by a classifier that did not see it. */
@@ -183,13 +182,12 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
   }
 
   private static Tensor withBias(Tensor rows) {
-    return torch.cat(
-        new TensorVector(rows, torch.ones_like(rows.narrow(1, 0, 1))), 1);
+    return torch.cat(new TensorVector(rows, torch.ones_like(rows.narrow(1, 0, 1))), 1);
   }
 
   /**
-   * Weights of a ridge logistic regression by Newton's steps; the last feature is the bias and is not
-   * shrunk.
+   * Weights of a ridge logistic regression by Newton's steps; the last feature is the bias and is
+   * not shrunk.
    *
    * @param x [N, d]
    * @param y [N], 0 or 1

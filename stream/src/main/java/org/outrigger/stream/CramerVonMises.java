@@ -15,13 +15,13 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * Cramér-von Mises test of every feature by itself: the squared gap of the distribution functions, all
- * over the range instead of at its largest. With the pooled mid-ranks r of A and s of B, ascending,
- * {@code U = n sum (r_i - i)^2 + m sum (s_j - j)^2} and {@code T = U / (nm(n+m)) - (4nm - 1) /
- * (6(n+m))}.
+ * Cramér-von Mises test of every feature by itself: the squared gap of the distribution functions,
+ * all over the range instead of at its largest. With the pooled mid-ranks r of A and s of B,
+ * ascending, {@code U = n sum (r_i - i)^2 + m sum (s_j - j)^2} and {@code T = U / (nm(n+m)) - (4nm
+ * - 1) / (6(n+m))}.
  *
- * <p>The p-value counts all orders of both samples up to 20 rows each, and is that of the limit, with
- * mean and variance as they are, beyond.
+ * <p>The p-value counts all orders of both samples up to 20 rows each, and is that of the limit,
+ * with mean and variance as they are, beyond.
  *
  * <p>Anderson, "On the Distribution of the Two-Sample Cramér-von Mises Criterion", Annals of
  * Mathematical Statistics 1962.
@@ -102,9 +102,9 @@ public final class CramerVonMises extends ReferenceTest<CramerVonMises.Settings>
   }
 
   /**
-   * The share of all orders of both samples whose statistic is at least t, for values without ties. An
-   * order is a path through a lattice, and {@code T (n+m)^2 / (nm)} is the summed square of {@code i/n -
-   * j/m} along it.
+   * The share of all orders of both samples whose statistic is at least t, for values without ties.
+   * An order is a path through a lattice, and {@code T (n+m)^2 / (nm)} is the summed square of
+   * {@code i/n - j/m} along it.
    */
   public static double exact(double t, int n, int m) {
     long common = (long) n * m / gcd(n, m);

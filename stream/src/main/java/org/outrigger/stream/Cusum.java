@@ -9,15 +9,15 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * CUSUM: cumulated deviations beyond a slack. The tabular form learns mean and standard deviation sd
- * of the first values and then freezes them: {@code C+ <- max(0, C+ + x - mean - k sd)}, {@code C- <-
- * max(0, C- - (x - mean) - k sd)}, drift once either exceeds {@code h sd}. The running form compares
- * with the mean of all values so far, in the values' own unit: {@code S <- max(0, S + x - mean - k)},
- * drift once {@code S > h}; MOA has it with k = 0.005 and h = 50, upwards.
+ * CUSUM: cumulated deviations beyond a slack. The tabular form learns mean and standard deviation
+ * sd of the first values and then freezes them: {@code C+ <- max(0, C+ + x - mean - k sd)}, {@code
+ * C- <- max(0, C- - (x - mean) - k sd)}, drift once either exceeds {@code h sd}. The running form
+ * compares with the mean of all values so far, in the values' own unit: {@code S <- max(0, S + x -
+ * mean - k)}, drift once {@code S > h}; MOA has it with k = 0.005 and h = 50, upwards.
  *
  * <p>A reference of 30 values is itself uncertain, which makes the tabular form the noisiest of the
- * detectors here with its defaults; a larger minInstances and h = 10 help more than anything else. A
- * reference without any spread makes every deviation a drift: set minSd if that can happen.
+ * detectors here with its defaults; a larger minInstances and h = 10 help more than anything else.
+ * A reference without any spread makes every deviation a drift: set minSd if that can happen.
  *
  * <p>Page, "Continuous Inspection Schemes", Biometrika 1954.
  */
@@ -47,7 +47,13 @@ public final class Cusum extends BaseDriftDetector<Cusum.Settings> {
    * @param variant how the level is known, and the unit of slack and threshold
    * @param minSd the least sd of a tabular reference, 0 or more
    */
-  public record Settings(int minInstances, double slack, double threshold, Direction mode, Variant variant, double minSd) {
+  public record Settings(
+      int minInstances,
+      double slack,
+      double threshold,
+      Direction mode,
+      Variant variant,
+      double minSd) {
     public Settings {
       HyperParameter.atLeast("minInstances", minInstances, 2);
       HyperParameter.notNegative("slack", slack);
@@ -114,7 +120,8 @@ public final class Cusum extends BaseDriftDetector<Cusum.Settings> {
 
   /** Of the reference, with n - 1. */
   private double sd() {
-    double n = settings().variant == Variant.TABULAR ? Math.min(seen(), settings().minInstances) : seen();
+    double n =
+        settings().variant == Variant.TABULAR ? Math.min(seen(), settings().minInstances) : seen();
     return n < 2 ? 0 : Math.max(settings().minSd, Math.sqrt(squares / (n - 1)));
   }
 

@@ -8,9 +8,9 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * DDM, the drift detection method: an error rate that rises clearly above its best. With error rate p
- * and {@code s = sqrt(p (1 - p) / n)} it remembers where p + s was smallest; a warning is {@code p + s
- * > p_min + 2 s_min}, a drift {@code p + s > p_min + 3 s_min}.
+ * DDM, the drift detection method: an error rate that rises clearly above its best. With error rate
+ * p and {@code s = sqrt(p (1 - p) / n)} it remembers where p + s was smallest; a warning is {@code
+ * p + s > p_min + 2 s_min}, a drift {@code p + s > p_min + 3 s_min}.
  *
  * <p>Good for sudden rises, slow on gradual ones after a long quiet time. While no error at all has
  * been seen s is 0 and the first error fires: known, and left as it is.

@@ -5,8 +5,8 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * The shell of tests whose distance has no law of its own: it is compared with a fixed threshold or,
- * with permutations, gets a p-value.
+ * The shell of tests whose distance has no law of its own: it is compared with a fixed threshold
+ * or, with permutations, gets a p-value.
  *
  * @param <S> the record of hyper-parameters
  */
@@ -56,11 +56,9 @@ public abstract class DistanceTest<S extends Record> extends ReferenceTest<S> {
       double needed = how.correction == Correction.NONE ? 0 : distances.length / how.alpha;
       int count = (int) Math.max(how.permutations, Math.ceil(needed));
       Tensor orders =
-          Permutations.draw(
-              count, reference.size(0) + batch.size(0), how.seed, card().slug());
+          Permutations.draw(count, reference.size(0) + batch.size(0), how.seed, card().slug());
       double[] pValues =
-          Permutations.featureValues(
-              reference, batch, orders, both -> distances(both[0], both[1]));
+          Permutations.featureValues(reference, batch, orders, both -> distances(both[0], both[1]));
       return byFeature(distances, pValues, how.alpha, how.correction);
     }
     DriftTestResult.Feature[] features = new DriftTestResult.Feature[distances.length];
@@ -71,11 +69,6 @@ public abstract class DistanceTest<S extends Record> extends ReferenceTest<S> {
       largest = Math.max(largest, distances[f]);
     }
     return new DriftTestResult(
-        card().slug(),
-        largest > how.threshold,
-        largest,
-        Double.NaN,
-        how.threshold,
-        features);
+        card().slug(), largest > how.threshold, largest, Double.NaN, how.threshold, features);
   }
 }

@@ -71,8 +71,8 @@ public interface DriftDetector extends Method, Stateful {
   DriftLevel level();
 
   /**
-   * Whether a warning is up. A drift clears it, except where the authors' rule keeps it: EDDM leaves
-   * a warning that stood before, and a two-sided HDDM one that its other side gave.
+   * Whether a warning is up. A drift clears it, except where the authors' rule keeps it: EDDM
+   * leaves a warning that stood before, and a two-sided HDDM one that its other side gave.
    */
   boolean warning();
 

@@ -12,9 +12,9 @@ import org.outrigger.core.method.Methods;
 
 /**
  * Watches what goes into and comes out of a model, batch by batch: a two-sample test compares the
- * features of each batch with a reference, and stream detectors follow any number of channels, such as
- * scores, errors or losses, value by value. One pass; saved between two batches and restored it goes on
- * to the last bit.
+ * features of each batch with a reference, and stream detectors follow any number of channels, such
+ * as scores, errors or losses, value by value. One pass; saved between two batches and restored it
+ * goes on to the last bit.
  *
  * <p>Not safe for concurrent use.
  */
@@ -102,8 +102,7 @@ public final class DriftMonitor implements Stateful, AutoCloseable {
           changed.add(f);
         }
       }
-      events.add(
-          new Event(batches, "features", -1, result.test(), result.statistic(), changed));
+      events.add(new Event(batches, "features", -1, result.test(), result.statistic(), changed));
     }
     for (Map.Entry<String, List<DriftDetector>> channel : channels.entrySet()) {
       double[] all = values.getOrDefault(channel.getKey(), new double[0]);

@@ -8,10 +8,10 @@ import org.outrigger.core.method.Method;
  * Compares a batch with a reference: do both come from one distribution? Fit it once on reference
  * rows, then test batches.
  *
- * <p>A p-value is the chance of a difference at least as large where nothing has changed, given rows
- * that are independent of each other; rows that depend on their neighbours make every test here
- * reject too often. Testing is safe for concurrent use once fitted; fitting, restoring and closing
- * need exclusive access.
+ * <p>A p-value is the chance of a difference at least as large where nothing has changed, given
+ * rows that are independent of each other; rows that depend on their neighbours make every test
+ * here reject too often. Testing is safe for concurrent use once fitted; fitting, restoring and
+ * closing need exclusive access.
  */
 public interface DriftTest extends Method, Stateful, AutoCloseable {
   /**

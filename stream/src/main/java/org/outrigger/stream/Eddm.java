@@ -8,9 +8,9 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * EDDM, the early drift detection method: errors that come closer together. With mean p' and standard
- * deviation s' of the gaps between errors it compares {@code q = p' + 2 s'} with its largest so far: a
- * warning is {@code q / q_max < alpha}, a drift {@code q / q_max < beta}.
+ * EDDM, the early drift detection method: errors that come closer together. With mean p' and
+ * standard deviation s' of the gaps between errors it compares {@code q = p' + 2 s'} with its
+ * largest so far: a warning is {@code q / q_max < alpha}, a drift {@code q / q_max < beta}.
  *
  * <p>It decides at errors alone, so that flags stay between them, and reacts to gradual changes
  * earlier than {@link Ddm}, at the price of many more false alarms.

@@ -11,9 +11,9 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * Prior re-estimation by maximum likelihood: from the source's mix of classes on, {@code r_ic ~ p_c(x_i)
- * q_c / p_c}, each row normalised, and {@code q = mean r}, until q stays. The probabilities must be
- * calibrated; an overconfident model exaggerates the change.
+ * Prior re-estimation by maximum likelihood: from the source's mix of classes on, {@code r_ic ~
+ * p_c(x_i) q_c / p_c}, each row normalised, and {@code q = mean r}, until q stays. The
+ * probabilities must be calibrated; an overconfident model exaggerates the change.
  *
  * <p>Saerens, Latinne, Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori
  * Probabilities: A Simple Procedure", Neural Computation 2002.
@@ -22,7 +22,8 @@ import org.outrigger.core.torch.Tensors;
     slug = "em-prior",
     name = "EM prior re-estimation",
     summary = "The changed mix of classes by maximum likelihood; calibrate first.",
-    paper = "Saerens, Latinne, Decaestecker. Adjusting the Outputs of a Classifier. Neural Computation 2002",
+    paper =
+        "Saerens, Latinne, Decaestecker. Adjusting the Outputs of a Classifier. Neural Computation 2002",
     year = 2002,
     room = Room.STREAM,
     needs = {Need.LOGITS, Need.LABELS},

@@ -49,8 +49,8 @@ public final class GaussianKernel {
   }
 
   /**
-   * Sigma by the median of squared distances inside one sample: the root of half of it, the distance
-   * of each row to itself left out. Of more than 2,000 rows, 2,000 at even steps are used.
+   * Sigma by the median of squared distances inside one sample: the root of half of it, the
+   * distance of each row to itself left out. Of more than 2,000 rows, 2,000 at even steps are used.
    *
    * @param x [n, d], n of 2 or more
    */
@@ -74,13 +74,7 @@ public final class GaussianKernel {
 
   private static Tensor some(Tensor rows) {
     long step = (rows.size(0) + MOST_ROWS - 1) / MOST_ROWS;
-    return step <= 1
-        ? rows
-        : rows.slice(
-            0,
-            new LongOptional(),
-            new LongOptional(),
-            step);
+    return step <= 1 ? rows : rows.slice(0, new LongOptional(), new LongOptional(), step);
   }
 
   private static double sigma(Tensor squares, long index) {

@@ -8,9 +8,10 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * HDDM-A: averages before and after a cut, compared by Hoeffding's bound. The cut for rises is where
- * {@code mean + eps(n)} was smallest, {@code eps(n) = sqrt(ln(1 / c) / 2n)}; the level has risen if
- * {@code mean - mean_cut >= sqrt(m / 2 ln(2 / c))} with {@code m = (n - n_cut) / (n n_cut)}.
+ * HDDM-A: averages before and after a cut, compared by Hoeffding's bound. The cut for rises is
+ * where {@code mean + eps(n)} was smallest, {@code eps(n) = sqrt(ln(1 / c) / 2n)}; the level has
+ * risen if {@code mean - mean_cut >= sqrt(m / 2 ln(2 / c))} with {@code m = (n - n_cut) / (n
+ * n_cut)}.
  *
  * <p>Best for sudden changes; few false alarms, and no assumption but that values lie in [0, 1].
  *
@@ -21,7 +22,8 @@ import org.outrigger.core.method.Room;
     slug = "hddm-a",
     name = "HDDM-A",
     summary = "Averages before and after a cut by Hoeffding's bound; few false alarms.",
-    paper = "Frías-Blanco et al., Online and Non-Parametric Drift Detection Methods Based on Hoeffding's Bounds, TKDE 2015",
+    paper =
+        "Frías-Blanco et al., Online and Non-Parametric Drift Detection Methods Based on Hoeffding's Bounds, TKDE 2015",
     year = 2015,
     room = Room.STREAM,
     needs = {},

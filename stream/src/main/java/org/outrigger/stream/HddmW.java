@@ -10,11 +10,12 @@ import org.outrigger.core.method.Room;
 /**
  * HDDM-W: exponentially weighted averages before and after a cut, compared by McDiarmid's bound. An
  * average has the sum of squared weights {@code i <- lambda^2 + (1 - lambda)^2 i} and the bound
- * {@code sqrt(i ln(1 / c) / 2)}. The cut for rises is where average plus bound was smallest; the level
- * has risen if the average since then exceeds that before by {@code sqrt((i + i') ln(1 / c) / 2)}.
+ * {@code sqrt(i ln(1 / c) / 2)}. The cut for rises is where average plus bound was smallest; the
+ * level has risen if the average since then exceeds that before by {@code sqrt((i + i') ln(1 / c) /
+ * 2)}.
  *
- * <p>Best for gradual changes; few false alarms. The first value starts an average with i = 1, as the
- * authors' code does.
+ * <p>Best for gradual changes; few false alarms. The first value starts an average with i = 1, as
+ * the authors' code does.
  *
  * <p>Frías-Blanco et al., "Online and Non-Parametric Drift Detection Methods Based on Hoeffding's
  * Bounds", TKDE 2015.
@@ -55,7 +56,9 @@ public final class HddmW extends BaseDriftDetector<HddmW.Settings> {
     }
   }
 
-  /** A moving average; its weights' squares sum to {@code squares}, which is 0 while it is empty. */
+  /**
+   * A moving average; its weights' squares sum to {@code squares}, which is 0 while it is empty.
+   */
   private static final class Average {
     double mean;
     double squares;
@@ -82,7 +85,9 @@ public final class HddmW extends BaseDriftDetector<HddmW.Settings> {
     final Average after = new Average();
     double cut = Double.POSITIVE_INFINITY;
 
-    /** Cuts at this value, or adds it to those after the cut; {@code extreme} grows with bad news. */
+    /**
+     * Cuts at this value, or adds it to those after the cut; {@code extreme} grows with bad news.
+     */
     void add(double extreme, Average total, double value, double lambda) {
       if (extreme < cut) {
         cut = extreme;
@@ -96,8 +101,7 @@ public final class HddmW extends BaseDriftDetector<HddmW.Settings> {
     boolean beyond(double sign, double confidence) {
       return before.squares > 0
           && after.squares > 0
-          && sign * (after.mean - before.mean)
-              > bound(before.squares + after.squares, confidence);
+          && sign * (after.mean - before.mean) > bound(before.squares + after.squares, confidence);
     }
 
     void clear() {

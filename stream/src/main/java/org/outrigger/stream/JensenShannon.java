@@ -11,11 +11,11 @@ import org.outrigger.core.torch.Scopes;
 
 /**
  * Jensen-Shannon divergence of every feature by itself: shares of both samples in bins between
- * quantiles of the reference, each compared with their average; in nats, from 0 to ln 2. Its root is a
- * metric.
+ * quantiles of the reference, each compared with their average; in nats, from 0 to ln 2. Its root
+ * is a metric.
  *
- * <p>Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on Information Theory
- * 1991.
+ * <p>Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on Information
+ * Theory 1991.
  */
 @Card(
     slug = "jensen-shannon",
@@ -29,8 +29,8 @@ import org.outrigger.core.torch.Scopes;
 public final class JensenShannon extends DistanceTest<JensenShannon.Settings> {
   /**
    * @param bins 2 or more
-   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is corrected
-   *     for d features; 0 for the fixed threshold
+   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is
+   *     corrected for d features; 0 for the fixed threshold
    * @param threshold a distance beyond it is drift, where there are no permutations
    * @param alpha the level of the whole, in (0, 1)
    * @param correction for the number of features

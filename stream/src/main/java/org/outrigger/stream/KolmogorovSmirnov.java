@@ -4,11 +4,11 @@ import java.util.Arrays;
 import org.outrigger.core.OutriggerException;
 
 /**
- * The Kolmogorov-Smirnov distance of two samples and what it means: {@code D = max |F_A - F_B|} over
- * all pooled points, ties evaluated after the tie.
+ * The Kolmogorov-Smirnov distance of two samples and what it means: {@code D = max |F_A - F_B|}
+ * over all pooled points, ties evaluated after the tie.
  *
- * <p>The exact p-value counts lattice paths that leave a band: {@code v(i, j) = 1} where {@code |i m -
- * j n| >= h}, else {@code (i v(i-1, j) + j v(i, j-1)) / (i + j)}, with {@code h = D n m}.
+ * <p>The exact p-value counts lattice paths that leave a band: {@code v(i, j) = 1} where {@code |i
+ * m - j n| >= h}, else {@code (i v(i-1, j) + j v(i, j-1)) / (i + j)}, with {@code h = D n m}.
  */
 public final class KolmogorovSmirnov {
   private static final double MOST_CELLS = 1e7;
@@ -49,9 +49,7 @@ public final class KolmogorovSmirnov {
 
   /** The exact p-value where n m is at most ten million, else that of the limit. */
   public static double pValue(double distance, int n, int m, Side side) {
-    return (double) n * m <= MOST_CELLS
-        ? exact(distance, n, m, side)
-        : limit(distance, n, m, side);
+    return (double) n * m <= MOST_CELLS ? exact(distance, n, m, side) : limit(distance, n, m, side);
   }
 
   /**

@@ -12,12 +12,13 @@ import org.outrigger.core.method.Room;
 import org.outrigger.core.torch.Rng;
 
 /**
- * KSWIN: a Kolmogorov-Smirnov test at every value between the newest values of a sliding window and as
- * many drawn from its older ones. It sees changes of the whole distribution, not of the mean alone; a
- * drift needs an exact p-value of at most alpha and a distance above 0.1.
+ * KSWIN: a Kolmogorov-Smirnov test at every value between the newest values of a sliding window and
+ * as many drawn from its older ones. It sees changes of the whole distribution, not of the mean
+ * alone; a drift needs an exact p-value of at most alpha and a distance above 0.1.
  *
- * <p>alpha is the level of <em>one</em> test and there is one a value, so the rate of false alarms is
- * what {@link RunLength} says, not alpha. With many ties, as of errors of 0 and 1, it loses power.
+ * <p>alpha is the level of <em>one</em> test and there is one a value, so the rate of false alarms
+ * is what {@link RunLength} says, not alpha. With many ties, as of errors of 0 and 1, it loses
+ * power.
  *
  * <p>Raab, Heusinger, Schleif, "Reactive Soft Prototype Computing for Concept Drift Streams",
  * Neurocomputing 2020.
@@ -170,8 +171,7 @@ public final class Kswin extends BaseDriftDetector<Kswin.Settings> {
       sampler.draw(draws++, older, chosen);
       return;
     }
-    SplittableRandom random =
-        new SplittableRandom(Rng.derive(settings().seed, "kswin") + draws++);
+    SplittableRandom random = new SplittableRandom(Rng.derive(settings().seed, "kswin") + draws++);
     for (int i = 0; i < chosen.length; i++) {
       int j = i + random.nextInt(older - i);
       int swap = positions[i];

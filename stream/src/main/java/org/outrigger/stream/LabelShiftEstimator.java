@@ -5,9 +5,9 @@ import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
 
 /**
- * Estimates the mix of classes of unlabelled data from a fixed model's predictions, taking the inputs
- * of every class to be what they were. Fitted on held-out source data; estimating is safe for
- * concurrent use then.
+ * Estimates the mix of classes of unlabelled data from a fixed model's predictions, taking the
+ * inputs of every class to be what they were. Fitted on held-out source data; estimating is safe
+ * for concurrent use then.
  */
 public interface LabelShiftEstimator extends Method, Stateful {
   /**

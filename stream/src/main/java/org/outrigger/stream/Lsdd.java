@@ -1,6 +1,5 @@
 package org.outrigger.stream;
 
-import java.util.Arrays;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
@@ -16,22 +15,23 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * Least-squares density difference with a permutation test: the squared difference of both densities,
- * fitted by kernels at some reference rows. With {@code H} the kernel among the centres at sigma sqrt 2
- * and {@code h = mean k(A, c) - mean k(B, c)}, it is {@code h' G h}, {@code G = 2 (H + lambda I)^-1 - (H
- * + lambda I)^-1 H (H + lambda I)^-1}. lambda is the largest of 1, 1/4, .., 4^-9 at which the two
- * estimates that G combines differ by less than a fifth.
+ * Least-squares density difference with a permutation test: the squared difference of both
+ * densities, fitted by kernels at some reference rows. With {@code H} the kernel among the centres
+ * at sigma sqrt 2 and {@code h = mean k(A, c) - mean k(B, c)}, it is {@code h' G h}, {@code G = 2
+ * (H + lambda I)^-1 - (H + lambda I)^-1 H (H + lambda I)^-1}. lambda is the largest of 1, 1/4, ..,
+ * 4^-9 at which the two estimates that G combines differ by less than a fifth.
  *
  * <p>Rows are standardised by the reference; the centres are then left out of it.
  *
- * <p>Sugiyama et al., "Density-Difference Estimation", Neural Computation 2013; Bu, Alippi, Zhao, "A
- * pdf-Free Change Detection Test Based on Density Difference Estimation", TNNLS 2018.
+ * <p>Sugiyama et al., "Density-Difference Estimation", Neural Computation 2013; Bu, Alippi, Zhao,
+ * "A pdf-Free Change Detection Test Based on Density Difference Estimation", TNNLS 2018.
  */
 @Card(
     slug = "lsdd",
     name = "Least-squares density difference",
     summary = "The difference of both densities by kernels, with permutations.",
-    paper = "Sugiyama et al. Density-Difference Estimation. Neural Computation 2013; Bu, Alippi, Zhao. TNNLS 2018",
+    paper =
+        "Sugiyama et al. Density-Difference Estimation. Neural Computation 2013; Bu, Alippi, Zhao. TNNLS 2018",
     year = 2013,
     room = Room.STREAM,
     needs = {},
@@ -112,15 +112,16 @@ public final class Lsdd extends ReferenceTest<Lsdd.Settings> {
           long n = reference.size(0);
           Tensor h = GaussianKernel.of(centers, centers, sigma * Math.sqrt(2));
           Tensor pooled =
-              GaussianKernel.of(
-                  torch.cat(new TensorVector(reference, batch), 0), centers, sigma);
+              GaussianKernel.of(torch.cat(new TensorVector(reference, batch), 0), centers, sigma);
           Tensor observed =
-              pooled.narrow(0, 0, n).mean(0).sub(
-                  pooled.narrow(0, n, batch.size(0)).mean(0)).unsqueeze(1);
+              pooled
+                  .narrow(0, 0, n)
+                  .mean(0)
+                  .sub(pooled.narrow(0, n, batch.size(0)).mean(0))
+                  .unsqueeze(1);
           Tensor permuted = differences(pooled, orders, n);
           Tensor inverse = regularised(h, permuted, lambdaRdMax);
-          Tensor g =
-              inverse.mul(new Scalar(2.0)).sub(inverse.t().mm(h).mm(inverse));
+          Tensor g = inverse.mul(new Scalar(2.0)).sub(inverse.t().mm(h).mm(inverse));
           return new Estimate(
               sigma,
               Tensors.doubles(h),
@@ -133,8 +134,7 @@ public final class Lsdd extends ReferenceTest<Lsdd.Settings> {
   /** h of every permutation, [c, N]. */
   private static Tensor differences(Tensor pooled, Tensor orders, long n) {
     long rows = pooled.size(0);
-    Tensor weights =
-        torch.full_like(orders, new Scalar(0)).to(torch.ScalarType.Double);
+    Tensor weights = torch.full_like(orders, new Scalar(0)).to(torch.ScalarType.Double);
     weights.fill_(new Scalar(-1.0 / (rows - n)));
     weights.scatter_(1, orders.narrow(1, 0, n).contiguous(), new Scalar(1.0 / n));
     return weights.mm(pooled).t();
@@ -144,8 +144,7 @@ public final class Lsdd extends ReferenceTest<Lsdd.Settings> {
   private static Tensor regularised(Tensor h, Tensor permuted, double most) {
     Tensor identity = torch.eye(h.size(0), new TensorOptions(torch.ScalarType.Double));
     for (int i = 0; i < LAMBDAS; i++) {
-      Tensor inverse =
-          torch.linalg_inv(h.add(identity.mul(new Scalar(Math.pow(0.25, i)))));
+      Tensor inverse = torch.linalg_inv(h.add(identity.mul(new Scalar(Math.pow(0.25, i)))));
       Tensor w = inverse.mm(permuted);
       Tensor ratio = w.mul(h.mm(w)).sum(0).div(permuted.mul(w).sum(0));
       if (1 - ratio.mean().item_double() < most) {
@@ -189,8 +188,7 @@ public final class Lsdd extends ReferenceTest<Lsdd.Settings> {
                 rng.normal(torch.ScalarType.Double, count, a.size(1)).mul(new Scalar(1e-6)));
       }
       Tensor rest = a.index_select(0, order.narrow(0, count, n - count));
-      Tensor orders =
-          Permutations.draw(s.permutations, n - count + b.size(0), s.seed, "lsdd");
+      Tensor orders = Permutations.draw(s.permutations, n - count + b.size(0), s.seed, "lsdd");
       Estimate estimate = estimate(centers, rest, b, orders, sigma, s.lambdaRdMax);
       double p = Permutations.pValue(estimate.observed(), estimate.permuted());
       return new DriftTestResult("lsdd", p < s.alpha, estimate.observed(), p, s.alpha);

@@ -16,8 +16,8 @@ import org.outrigger.core.torch.Tensors;
 
 /**
  * Maximum mean discrepancy with a Gaussian kernel and a permutation test: one statistic for all
- * features together, {@code MMD^2 = sum_{i != j} k_AA / (n(n-1)) + sum_{i != j} k_BB / (m(m-1)) - 2 mean
- * k_AB}.
+ * features together, {@code MMD^2 = sum_{i != j} k_AA / (n(n-1)) + sum_{i != j} k_BB / (m(m-1)) - 2
+ * mean k_AB}.
  *
  * <p>The pooled kernel is made once, in blocks of rows, and multiplied with the membership of all
  * permutations at once, so that memory grows with rows times block, not with rows squared. Features
@@ -73,8 +73,7 @@ public final class Mmd extends ReferenceTest<Mmd.Settings> {
    * @param sigmas of the kernel
    * @return [1 + N]: the observed value first
    */
-  public static double[] squared(
-      Tensor reference, Tensor batch, Tensor orders, double... sigmas) {
+  public static double[] squared(Tensor reference, Tensor batch, Tensor orders, double... sigmas) {
     return Scopes.scoped(
         () -> {
           double n = reference.size(0);
@@ -108,8 +107,7 @@ public final class Mmd extends ReferenceTest<Mmd.Settings> {
   /** 1 where a pooled row is in the first sample: [n + m, 1 + N], the observed split first. */
   private static Tensor members(Tensor orders, long n, Tensor pooled) {
     long count = orders.size(0);
-    Tensor member =
-        torch.zeros(1 + count, pooled.size(0)).to(torch.ScalarType.Double).contiguous();
+    Tensor member = torch.zeros(1 + count, pooled.size(0)).to(torch.ScalarType.Double).contiguous();
     member.select(0, 0).narrow(0, 0, n).fill_(new Scalar(1.0));
     if (count > 0) {
       member.narrow(0, 1, count).scatter_(1, orders.narrow(1, 0, n).contiguous(), new Scalar(1.0));
@@ -137,8 +135,7 @@ public final class Mmd extends ReferenceTest<Mmd.Settings> {
           "Most rows of the reference are the same, so the kernel has no width: set sigmas.");
     }
     Tensor orders =
-        Permutations.draw(
-            s.permutations, reference.size(0) + batch.size(0), s.seed, "mmd-test");
+        Permutations.draw(s.permutations, reference.size(0) + batch.size(0), s.seed, "mmd-test");
     double[] values = squared(reference, batch, orders, sigmas);
     double[] permuted = Arrays.copyOfRange(values, 1, values.length);
     double p = Permutations.pValue(values[0], permuted);

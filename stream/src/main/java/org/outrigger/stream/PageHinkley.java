@@ -9,10 +9,10 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
 
 /**
- * Page-Hinkley test: the running sum of deviations from the running mean, which drifts away from its
- * own extreme once the level changes. With {@code dev = x - mean}: {@code S+ <- alpha S+ + dev -
- * delta}, drift upwards once {@code S+ - min S+ > threshold}; {@code S- <- alpha S- + dev + delta},
- * drift downwards once {@code max S- - S- > threshold}.
+ * Page-Hinkley test: the running sum of deviations from the running mean, which drifts away from
+ * its own extreme once the level changes. With {@code dev = x - mean}: {@code S+ <- alpha S+ + dev
+ * - delta}, drift upwards once {@code S+ - min S+ > threshold}; {@code S- <- alpha S- + dev +
+ * delta}, drift downwards once {@code max S- - S- > threshold}.
  *
  * <p>The threshold has the unit of the values times a number of values: 50 suits values of unit
  * scale, 10 to 20 suits errors of 0 and 1. The largest S- starts at minus infinity, where a well
@@ -38,7 +38,8 @@ public final class PageHinkley extends BaseDriftDetector<PageHinkley.Settings> {
    * @param alpha how much of the sums is kept at each value, in (0, 1]
    * @param mode which changes count
    */
-  public record Settings(int minInstances, double delta, double threshold, double alpha, Direction mode) {
+  public record Settings(
+      int minInstances, double delta, double threshold, double alpha, Direction mode) {
     public Settings {
       HyperParameter.atLeast("minInstances", minInstances, 1);
       HyperParameter.notNegative("delta", delta);

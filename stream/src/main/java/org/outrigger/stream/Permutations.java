@@ -12,8 +12,8 @@ import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
- * Permutation tests: if reference and batch come from one distribution, any split of the pooled rows
- * into two sets of the same sizes gives as good a statistic. Exact at every sample size.
+ * Permutation tests: if reference and batch come from one distribution, any split of the pooled
+ * rows into two sets of the same sizes gives as good a statistic. Exact at every sample size.
  */
 public final class Permutations {
   private Permutations() {}
@@ -81,10 +81,7 @@ public final class Permutations {
    * @return [d]
    */
   static double[] featureValues(
-      Tensor reference,
-      Tensor batch,
-      Tensor orders,
-      Function<Tensor[], Tensor> statistic) {
+      Tensor reference, Tensor batch, Tensor orders, Function<Tensor[], Tensor> statistic) {
     return Scopes.scoped(
         () -> {
           long n = reference.size(0);

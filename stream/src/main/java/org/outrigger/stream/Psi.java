@@ -10,12 +10,13 @@ import org.outrigger.core.method.Room;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * Population stability index of every feature by itself: shares a and b of both samples in bins between
- * quantiles of the reference, {@code sum (b - a) ln(b / a)}, empty bins counted as a small floor.
- * Usual reading: below 0.1 stable, 0.1 to 0.25 worth watching, above 0.25 shifted.
+ * Population stability index of every feature by itself: shares a and b of both samples in bins
+ * between quantiles of the reference, {@code sum (b - a) ln(b / a)}, empty bins counted as a small
+ * floor. Usual reading: below 0.1 stable, 0.1 to 0.25 worth watching, above 0.25 shifted.
  *
- * <p>Without any change it is about {@code (bins - 1) (1/n + 1/m)}: with few rows the usual threshold
- * fires by chance; use permutations then. A constant reference gets bins below, at and above its value.
+ * <p>Without any change it is about {@code (bins - 1) (1/n + 1/m)}: with few rows the usual
+ * threshold fires by chance; use permutations then. A constant reference gets bins below, at and
+ * above its value.
  *
  * <p>Lewis, "An Introduction to Credit Scoring", 1994.
  */
@@ -32,8 +33,8 @@ public final class Psi extends DistanceTest<Psi.Settings> {
   /**
    * @param bins 2 or more
    * @param floor the least share, in (0, 1)
-   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is corrected
-   *     for d features; 0 for the fixed threshold
+   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is
+   *     corrected for d features; 0 for the fixed threshold
    * @param threshold a distance beyond it is drift, where there are no permutations
    * @param alpha the level of the whole, in (0, 1)
    * @param correction for the number of features

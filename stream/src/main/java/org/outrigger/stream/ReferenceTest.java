@@ -76,9 +76,7 @@ public abstract class ReferenceTest<S extends Record> implements DriftTest {
               + ": give both the same columns.");
     }
     return Scopes.scoped(
-        () ->
-            Scopes.grad(
-                false, () -> compare(known, batch.detach().cpu().to(ScalarType.Double))));
+        () -> Scopes.grad(false, () -> compare(known, batch.detach().cpu().to(ScalarType.Double))));
   }
 
   /** Demands two or more rows of finite values. */
@@ -134,8 +132,7 @@ public abstract class ReferenceTest<S extends Record> implements DriftTest {
     Map<String, Object> plain = new LinkedHashMap<>();
     Methods.values(settings)
         .forEach((name, value) -> plain.put(name, value instanceof Enum<?> e ? e.name() : value));
-    return new State(
-        type(), LAYOUT, Map.of("settings", plain), Map.of("reference", required()));
+    return new State(type(), LAYOUT, Map.of("settings", plain), Map.of("reference", required()));
   }
 
   @Override
@@ -144,8 +141,7 @@ public abstract class ReferenceTest<S extends Record> implements DriftTest {
     state.expect(type(), LAYOUT);
     Tensor rows = state.tensor("reference");
     usable("The saved reference", rows);
-    try (DriftTest trial =
-        Methods.create(DriftTest.class, card().slug(), state.map("settings"))) {
+    try (DriftTest trial = Methods.create(DriftTest.class, card().slug(), state.map("settings"))) {
       trial.fit(rows);
       S restored = (S) trial.settings();
       Scopes.run(() -> replace(rows.to(ScalarType.Double).clone().contiguous(), restored));

@@ -8,9 +8,9 @@ import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.torch.Rng;
 
 /**
- * How many values pass until a detector says drift, by simulation. On streams without any change it is
- * the run length between false alarms (ARL0), which no detector's parameters state; on streams that
- * change it is the delay.
+ * How many values pass until a detector says drift, by simulation. On streams without any change it
+ * is the run length between false alarms (ARL0), which no detector's parameters state; on streams
+ * that change it is the delay.
  *
  * @param runs streams that were simulated
  * @param alarms streams in which drift was said within the longest run
@@ -66,8 +66,8 @@ public record RunLength(int runs, int alarms, long values, double median) {
   }
 
   /**
-   * As {@link #simulate}, for streams that change: counted is from the change on, and what a detector
-   * says before it starts no new count.
+   * As {@link #simulate}, for streams that change: counted is from the change on, and what a
+   * detector says before it starts no new count.
    *
    * @param before the source of the first {@code at} values
    * @param after the source from then on
@@ -107,8 +107,8 @@ public record RunLength(int runs, int alarms, long values, double median) {
   }
 
   /**
-   * Values an alarm: the mean run length if alarms come at a constant rate, also where streams ended
-   * before one; infinite without any.
+   * Values an alarm: the mean run length if alarms come at a constant rate, also where streams
+   * ended before one; infinite without any.
    */
   public double mean() {
     return alarms == 0 ? Double.POSITIVE_INFINITY : values / (double) alarms;
@@ -116,13 +116,17 @@ public record RunLength(int runs, int alarms, long values, double median) {
 
   /** The lower end of the 95 % interval of {@link #mean}. */
   public double low() {
-    return 2.0 * values / ChiSquaredDistribution.of(2.0 * alarms + 2).inverseCumulativeProbability(0.975);
+    return 2.0
+        * values
+        / ChiSquaredDistribution.of(2.0 * alarms + 2).inverseCumulativeProbability(0.975);
   }
 
   /** The upper end of the 95 % interval of {@link #mean}; infinite without any alarm. */
   public double high() {
     return alarms == 0
         ? Double.POSITIVE_INFINITY
-        : 2.0 * values / ChiSquaredDistribution.of(2.0 * alarms).inverseCumulativeProbability(0.025);
+        : 2.0
+            * values
+            / ChiSquaredDistribution.of(2.0 * alarms).inverseCumulativeProbability(0.025);
   }
 }

@@ -58,7 +58,9 @@ abstract class SourceEstimator<S extends Record> implements LabelShiftEstimator 
 
   @Override
   public final void fit(Tensor probabilities, Tensor labels) {
-    Shapes.check().tensor("The probabilities", probabilities, "N", "C").tensor("labels", labels, "N");
+    Shapes.check()
+        .tensor("The probabilities", probabilities, "N", "C")
+        .tensor("labels", labels, "N");
     ReferenceTest.usable("The probabilities", probabilities);
     Bbsd.probabilities("The source", probabilities);
     Shapes.labels("The labels", labels, probabilities.size(1), false);
@@ -75,8 +77,7 @@ abstract class SourceEstimator<S extends Record> implements LabelShiftEstimator 
     Shapes.notEmpty("The probabilities", probabilities);
     Shapes.finite("The probabilities", probabilities);
     Bbsd.probabilities("The target", probabilities);
-    return Scopes.scoped(
-        () -> estimate(now, probabilities.detach().cpu().to(ScalarType.Double)));
+    return Scopes.scoped(() -> estimate(now, probabilities.detach().cpu().to(ScalarType.Double)));
   }
 
   /** The share of every class, [C]. */

@@ -10,9 +10,10 @@ import org.outrigger.core.method.Room;
 import org.outrigger.core.torch.Scopes;
 
 /**
- * Wasserstein-1 distance of every feature by itself: how far values must be moved on average to turn one
- * sample into the other, the area between the distribution functions. A shift of all values by c has the
- * distance |c|. In standard deviations of the reference by default, so that features compare.
+ * Wasserstein-1 distance of every feature by itself: how far values must be moved on average to
+ * turn one sample into the other, the area between the distribution functions. A shift of all
+ * values by c has the distance |c|. In standard deviations of the reference by default, so that
+ * features compare.
  *
  * <p>Ramdas, García Trillos, Cuturi, "On Wasserstein Two-Sample Testing and Related Families of
  * Nonparametric Tests", Entropy 2017.
@@ -29,8 +30,8 @@ import org.outrigger.core.torch.Scopes;
 public final class Wasserstein extends DistanceTest<Wasserstein.Settings> {
   /**
    * @param standardise whether distances are in standard deviations of the reference
-   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is corrected
-   *     for d features; 0 for the fixed threshold
+   * @param permutations for a p-value, at least 1 / alpha, raised to d / alpha where it is
+   *     corrected for d features; 0 for the fixed threshold
    * @param threshold a distance beyond it is drift, where there are no permutations
    * @param alpha the level of the whole, in (0, 1)
    * @param correction for the number of features

@@ -53,8 +53,7 @@ class DriftDetectorTest {
     for (String slug : List.of("cusum", "page-hinkley:threshold=20:delta=0")) {
       assertThat(drifts(Methods.parseOne(DriftDetector.class, slug + ":mode=up"), values))
           .isNotEmpty()
-          .isEqualTo(
-              drifts(Methods.parseOne(DriftDetector.class, slug + ":mode=down"), mirrored));
+          .isEqualTo(drifts(Methods.parseOne(DriftDetector.class, slug + ":mode=down"), mirrored));
     }
   }
 

@@ -97,8 +97,7 @@ class DriftMonitorTest {
             run(monitor, 0, 2);
             String before = monitor.state().values().toString();
             for (Map<String, double[]> bad :
-                List.of(
-                    Map.of("errors", new double[] {0, 2}), Map.of("other", new double[] {0}))) {
+                List.of(Map.of("errors", new double[] {0, 2}), Map.of("other", new double[] {0}))) {
               assertThatThrownBy(() -> monitor.update(rows(2, 0), bad))
                   .isInstanceOf(OutriggerException.class);
             }

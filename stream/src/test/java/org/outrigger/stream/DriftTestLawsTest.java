@@ -145,9 +145,7 @@ class DriftTestLawsTest {
   }
 
   private static void refuses(Runnable work, String word) {
-    assertThatThrownBy(work::run)
-        .isInstanceOf(OutriggerException.class)
-        .hasMessageContaining(word);
+    assertThatThrownBy(work::run).isInstanceOf(OutriggerException.class).hasMessageContaining(word);
   }
 
   @Test
@@ -176,7 +174,8 @@ class DriftTestLawsTest {
   void aConstantReferenceSeesValuesLeaveIt() {
     Scopes.run(
         () -> {
-          Tensor constant = torch.full(new long[] {50, 1}, new Scalar(2.0)).to(torch.ScalarType.Double);
+          Tensor constant =
+              torch.full(new long[] {50, 1}, new Scalar(2.0)).to(torch.ScalarType.Double);
           Tensor above = constant.add(new Scalar(1.0));
           assertThat(Tensors.doubles(Psi.index(constant, constant, 10, 1e-4))).containsOnly(0);
           assertThat(Psi.index(constant, above, 10, 1e-4).item_double()).isGreaterThan(1);

@@ -71,8 +71,7 @@ class LabelShiftTest {
         () -> {
           LabelShiftEstimator estimator = make(text);
           fit(estimator, sample(5000, EVEN, 1));
-          LabelShift shift =
-              estimator.estimate(Tensors.of(sample(5000, SKEWED, 2).probabilities));
+          LabelShift shift = estimator.estimate(Tensors.of(sample(5000, SKEWED, 2).probabilities));
           assertThat(Arrays.stream(shift.prior()).sum()).isCloseTo(1, within(1e-9));
           assertThat(shift.regularised()).isFalse();
           for (int c = 0; c < CLASSES; c++) {

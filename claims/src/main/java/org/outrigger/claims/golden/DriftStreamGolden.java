@@ -134,7 +134,6 @@ final class DriftStreamGolden {
                   ? (Object) value.asInt()
                   : value.isNumber() ? (Object) value.asDouble() : value.asString());
     }
-    return Methods.create(
-        DriftDetector.class, Objects.requireNonNull(SLUGS.get(kind)), changes);
+    return Methods.create(DriftDetector.class, Objects.requireNonNull(SLUGS.get(kind)), changes);
   }
 }
