@@ -110,6 +110,15 @@ public final class DriftBaselines implements Claim {
   }
 
   @Override
+  public String tried() {
+    return "Run once so far, with seed 0: the classifier test with 5 folds rejected 12.5 % of 200"
+        + " draws without a shift, beyond the binomial band; all other inequalities held. A likely"
+        + " reason, not tested yet, is that probabilities of one fold come from a classifier that"
+        + " was trained on the others, so that they are not independent, as the binomial and"
+        + " Kolmogorov-Smirnov laws want; a single split would be.";
+  }
+
+  @Override
   public Map<String, Double> run(long seed, Scale scale) {
     Map<String, Double> figures = new LinkedHashMap<>();
     DETECTORS.forEach((name, text) -> streams(name, text, seed, scale, figures));
