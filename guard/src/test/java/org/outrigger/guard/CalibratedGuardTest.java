@@ -78,6 +78,34 @@ class CalibratedGuardTest {
   }
 
   @Test
+  void autoLeavesTheCalibratorThatItChose(@TempDir Path folder) {
+    Path bundle = folder.resolve("auto.guard");
+    try (Guard guard =
+        builder()
+            .calibrate("auto:candidates=vector-scaling+matrix-scaling:folds=2")
+            .fit(validation)) {
+      String slug = Objects.requireNonNull(guard.info().calibrator()).slug();
+      assertThat(slug).isIn("vector-scaling", "matrix-scaling");
+      Calibrator calibrator = Objects.requireNonNull(guard.calibrator());
+      assertThat(calibrator.card().slug()).isEqualTo(slug);
+      guard.save(bundle);
+      try (Guard again = Guard.load(bundle);
+          PointerScope scope = new PointerScope()) {
+        Tensor inputs = digits.inputs().narrow(0, 0, 40);
+        List<Verdict> verdicts = guard.check(inputs);
+        assertThat(again.check(inputs)).isEqualTo(verdicts);
+        double[][] p = Tensors.rows(calibrator.probabilities(model.predict(inputs).logits()));
+        for (int i = 0; i < p.length; i++) {
+          double most = java.util.Arrays.stream(p[i]).max().orElseThrow();
+          assertThat(verdicts.get(i).probability())
+              .as("the label is the most probable one after calibration")
+              .isEqualTo(most);
+        }
+      }
+    }
+  }
+
+  @Test
   void suchACalibratorDoesNotGoWithAnAdapter() {
     assertThatThrownBy(
             () -> builder().calibrate("correctness-calibration").adapt("tent").fit(validation))

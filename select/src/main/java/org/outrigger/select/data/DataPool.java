@@ -227,7 +227,7 @@ public final class DataPool {
   }
 
   /** A pool from its saved form, without its data sets. */
-  static DataPool of(Object saved, int[] rows, long[] dropped, double[] similarity) {
+  static DataPool of(@Nullable Object saved, int[] rows, long[] dropped, double[] similarity) {
     List<Source> sources = new ArrayList<>();
     int first = 0;
     if (!(saved instanceof List<?> list)) {
