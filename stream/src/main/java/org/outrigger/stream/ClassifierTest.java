@@ -40,6 +40,7 @@ import org.outrigger.stream.KolmogorovSmirnov.Side;
     state = "the reference")
 public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings> {
   private static final int NEWTON_STEPS = 25;
+  private static final int SPLIT = 4;
 
   /** What of the classifier decides. */
   public enum Form {
@@ -52,7 +53,9 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
   /**
    * @param alpha the level, in (0, 1)
    * @param form what of the classifier decides
-   * @param folds K, 2 or more
+   * @param folds K, 2 or more; or 1 for a single split, three quarters of the rows to train on and
+   *     the others to judge, which keeps the level where that matters more than power: rows of
+   *     different folds are not independent, so that K folds reject somewhat too often
    * @param ridge the weight of the squared weights against the summed loss, above 0
    * @param seed of the folds
    */
@@ -60,7 +63,7 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
     public Settings {
       HyperParameter.inside("alpha", alpha, 0, 1);
       Objects.requireNonNull(form);
-      HyperParameter.atLeast("folds", folds, 2);
+      HyperParameter.atLeast("folds", folds, 1);
       HyperParameter.positive("ridge", ridge);
     }
 
@@ -130,13 +133,20 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
     Settings s = settings();
     int n = (int) reference.size(0);
     int m = (int) batch.size(0);
-    if (n < s.folds || m < s.folds) {
+    int parts = s.folds == 1 ? SPLIT : s.folds;
+    if (n < parts || m < parts) {
       throw new OutriggerException(
-          s.folds + " folds need as many rows of each: there are " + n + " and " + m + ".");
+          (s.folds == 1 ? "A split needs " : s.folds + " folds need ")
+              + parts
+              + " rows or more of each: there are "
+              + n
+              + " and "
+              + m
+              + ".");
     }
-    double[] p = outOfFold(reference, batch, s);
-    double[] first = Arrays.copyOf(p, n);
-    double[] second = Arrays.copyOfRange(p, n, n + m);
+    double[] p = outOfFold(reference, batch, s, parts);
+    double[] first = judged(p, 0, n);
+    double[] second = judged(p, n, n + m);
     if (s.form == Form.HARD) {
       Hard hard = hard(first, second);
       return new DriftTestResult(
@@ -146,8 +156,15 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
     return new DriftTestResult("c2st", soft.pValue < s.alpha, soft.statistic, soft.pValue, s.alpha);
   }
 
-  /** The probability of being of the batch for every row, by a classifier that did not see it. */
-  private static double[] outOfFold(Tensor reference, Tensor batch, Settings s) {
+  private static double[] judged(double[] p, int from, int to) {
+    return Arrays.stream(p, from, to).filter(value -> !Double.isNaN(value)).toArray();
+  }
+
+  /**
+   * The probability of being of the batch for every row, by a classifier that did not see it; NaN
+   * for rows that only trained it.
+   */
+  private static double[] outOfFold(Tensor reference, Tensor batch, Settings s, int parts) {
     Tensor pooled = torch.cat(new TensorVector(reference, batch), 0);
     Tensor labels =
         torch.cat(
@@ -163,9 +180,9 @@ public final class ClassifierTest extends ReferenceTest<ClassifierTest.Settings>
                   new TensorVector(
                       rng.permutation(reference.size(0)), rng.permutation(batch.size(0))),
                   0)
-              .remainder(new Scalar(s.folds));
+              .remainder(new Scalar(parts));
     }
-    Tensor p = torch.zeros_like(labels);
+    Tensor p = torch.full_like(labels, new Scalar(Double.NaN));
     for (int k = 0; k < s.folds; k++) {
       try (PointerScope scope = new PointerScope()) {
         Tensor held = fold.eq(new Scalar(k)).nonzero().squeeze(1);

@@ -238,6 +238,31 @@ class DriftTestLawsTest {
     }
   }
 
+  /** The law of few judged rows is discrete, so that it may reject less often than its level. */
+  @Test
+  void aSingleSplitKeepsTheLevelAndSeesALargeShift() {
+    int rejections = 0;
+    for (int i = 0; i < 200; i++) {
+      rejections += split(1000 + i, 0) ? 1 : 0;
+    }
+    assertThat(rejections).isBetween(1, 19);
+    assertThat(split(1, 2)).isTrue();
+  }
+
+  private static boolean split(long seed, double shift) {
+    return Scopes.scoped(
+        () -> {
+          try (DriftTest test = make("c2st:folds=1");
+              Rng rng = new Rng(seed)) {
+            test.fit(rng.normal(torch.ScalarType.Double, 80, 3));
+            return test.test(
+                    rng.normal(torch.ScalarType.Double, 80, 3)
+                        .add(new org.bytedeco.pytorch.Scalar(shift)))
+                .drift();
+          }
+        });
+  }
+
   @Test
   void correctionsAreTheirDefinitions() {
     double[] p = {0.04, 0.001, 0.02, 0.5};

@@ -90,8 +90,8 @@ public final class CalibratorsOnOvertrainedModel implements Claim {
 
   @Override
   public String tried() {
-    return "The part about isotonic regression does not hold. It is no fault of the fit, which"
-        + " equals the authors' to the digit: the lowest step of a class's map is the"
+    return "The part about isotonic regression does not hold. The fit equals the authors' to the"
+        + " digit. A likely reason, whose rows were not counted: the lowest step of a class's map is the"
         + " frequency 0, so a fresh row of that class that lies on it has next to no"
         + " probability, and a handful of such rows cost more negative log-likelihood than"
         + " the map gains on all others; its calibration error is as small as that of the"
