@@ -1,6 +1,12 @@
 package org.outrigger.calibrate;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
@@ -60,6 +66,30 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
    */
   default Tensor probabilities(Model model, Tensor inputs, Output output) {
     return probabilities(output.logits());
+  }
+
+  /**
+   * Calibrated probabilities of all rows of a data set, through the model.
+   *
+   * @param batchSize rows a forward pass
+   * @return [N, C], owned by the enclosing scope or the caller
+   */
+  default Tensor probabilities(Model model, Dataset data, int batchSize) {
+    return Scopes.tensor(
+        () -> {
+          List<Tensor> parts = new ArrayList<>();
+          try (Batches batches = data.batches(batchSize)) {
+            while (batches.hasNext()) {
+              try (Batch batch = batches.next()) {
+                parts.add(
+                    Scopes.tensor(
+                        () ->
+                            probabilities(model, batch.inputs(), model.predict(batch.inputs()))));
+              }
+            }
+          }
+          return torch.cat(new TensorVector(parts.toArray(new Tensor[0])), 0);
+        });
   }
 
   /**

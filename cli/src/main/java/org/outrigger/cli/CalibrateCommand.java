@@ -145,18 +145,7 @@ final class CalibrateCommand implements Runnable {
 
   private List<Calibrator> calibrators() {
     if (!list.strip().toLowerCase(Locale.ROOT).equals("all")) {
-      List<Calibrator> named = Methods.parse(Calibrator.class, list);
-      for (Calibrator each : named) {
-        if (each.needs().contains(Need.INPUTS)) {
-          throw new OutriggerException(
-              each.card().name()
-                  + " looks at the inputs, which this command does not keep: use it in a guard"
-                  + " ('outrigger guard fit --calibrator "
-                  + each.card().slug()
-                  + "').");
-        }
-      }
-      return named;
+      return Methods.parse(Calibrator.class, list);
     }
     return Methods.cards(Calibrator.class).stream()
         .filter(card -> !Arrays.asList(card.needs()).contains(Need.INPUTS))
@@ -189,7 +178,7 @@ final class CalibrateCommand implements Runnable {
           outputs.add(record(opened, set, progress, outputs));
         }
       }
-      List<CalibrationTrial> trials = trials(calibrators, outputs);
+      List<CalibrationTrial> trials = trials(opened, calibrators, sets, outputs);
       List<String> names = new ArrayList<>();
       sets.subList(1, sets.size()).forEach(set -> names.add(set.name()));
       finish(new CalibrationReport(opened.name(), names, order, trials), calibrators);
@@ -214,7 +203,10 @@ final class CalibrateCommand implements Runnable {
   }
 
   private List<CalibrationTrial> trials(
-      List<Calibrator> calibrators, List<RecordedOutputs> outputs) {
+      Model model,
+      List<Calibrator> calibrators,
+      List<Dataset> sets,
+      List<RecordedOutputs> outputs) {
     RecordedOutputs fitting = outputs.get(0);
     List<RecordedOutputs> measured = outputs.subList(1, outputs.size());
     Tensor labels = fitting.labels("A calibrator");
@@ -225,8 +217,18 @@ final class CalibrateCommand implements Runnable {
       for (Calibrator calibrator : calibrators) {
         progress.say(calibrator.card().slug());
         try {
-          calibrator.fit(fitting.logits(), labels);
-          trials.add(CalibrationTrial.of(calibrator, measured, seed));
+          if (calibrator.needs().contains(Need.INPUTS)) {
+            calibrator.fit(
+                model,
+                CalibrationTrial.inputs(calibrator, fitting, sets.get(0)),
+                fitting.logits(),
+                labels);
+          } else {
+            calibrator.fit(fitting.logits(), labels);
+          }
+          trials.add(
+              CalibrationTrial.of(
+                  calibrator, model, measured, sets.subList(1, sets.size()), batchSize, seed));
         } catch (OutriggerException e) {
           if (calibrators.size() == 1) {
             throw e;

@@ -2,12 +2,15 @@ package org.outrigger.cli;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.calibrate.AutoCalibrator;
 import org.outrigger.calibrate.Calibrator;
+import org.outrigger.core.data.Dataset;
+import org.outrigger.core.method.Need;
 import org.outrigger.core.metric.Bootstrap;
 import org.outrigger.core.metric.Calibration;
 import org.outrigger.core.metric.CalibrationIntervals;
@@ -16,6 +19,7 @@ import org.outrigger.core.metric.EceAccumulator;
 import org.outrigger.core.metric.Interval;
 import org.outrigger.core.metric.RiskCoverage;
 import org.outrigger.core.metric.TopLabel;
+import org.outrigger.core.model.Model;
 import org.outrigger.core.model.RecordedOutputs;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
@@ -51,26 +55,50 @@ record CalibrationTrial(String name, long parameters, boolean keepsRanking, List
         "uncalibrated",
         0,
         true,
-        measure(sets, logits -> torch.softmax(logits.to(ScalarType.Double), 1), seed));
+        measure(sets, set -> torch.softmax(set.logits().to(ScalarType.Double), 1), seed));
   }
 
-  static CalibrationTrial of(Calibrator fitted, List<RecordedOutputs> sets, long seed) {
+  /**
+   * Measures a calibrator.
+   *
+   * @param data what was recorded, for a calibrator that looks at the inputs
+   */
+  static CalibrationTrial of(
+      Calibrator fitted,
+      Model model,
+      List<RecordedOutputs> sets,
+      List<Dataset> data,
+      int batchSize,
+      long seed) {
     String name = fitted instanceof AutoCalibrator auto ? auto.chosenSlug() : fitted.card().slug();
     return new CalibrationTrial(
         name,
         fitted.parameterCount(),
         fitted.keepsRanking(),
-        measure(sets, logits -> fitted.probabilities(logits.to(ScalarType.Double)), seed));
+        measure(
+            sets,
+            set ->
+                fitted.needs().contains(Need.INPUTS)
+                    ? fitted.probabilities(
+                        model, inputs(fitted, set, data.get(sets.indexOf(set))), batchSize)
+                    : fitted.probabilities(set.logits().to(ScalarType.Double)),
+            seed));
+  }
+
+  /** The recorded rows, to be read again. */
+  static Dataset inputs(Calibrator calibrator, RecordedOutputs set, Dataset data) {
+    int[] all = IntStream.range(0, Math.toIntExact(set.size())).toArray();
+    return set.rowsOf(data, all, calibrator.card().name());
   }
 
   private static List<Measured> measure(
-      List<RecordedOutputs> sets, UnaryOperator<Tensor> map, long seed) {
+      List<RecordedOutputs> sets, Function<RecordedOutputs, Tensor> map, long seed) {
     List<Measured> all = new ArrayList<>();
     for (RecordedOutputs set : sets) {
       all.add(
           Scopes.scoped(
               () -> {
-                double[][] p = Tensors.rows(map.apply(set.logits()));
+                double[][] p = Tensors.rows(map.apply(set).to(ScalarType.Double));
                 int[] labels = Tensors.ints(set.labels("The calibration error"));
                 TopLabel top = TopLabel.of(p, labels);
                 int bins = EceAccumulator.DEFAULT_BINS;

@@ -59,6 +59,14 @@ class CalibrateCommandTest {
   }
 
   @Test
+  void aCalibratorThatLooksAtTheInputsIsMeasuredToo() {
+    Shell.Result result =
+        flowers("--method", "temperature,correctness-calibration:k=2:steps=20").worked();
+    assertThat(result.out()).contains("correctness-calibration");
+    assertThat(result.err()).doesNotContain("Left out");
+  }
+
+  @Test
   void figuresArePrintedAsJson() {
     Shell.Result result = flowers("--method", "platt", "--json").worked();
     Map<String, Object> json = Json.object("figures", result.out());
