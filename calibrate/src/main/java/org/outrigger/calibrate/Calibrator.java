@@ -1,6 +1,12 @@
 package org.outrigger.calibrate;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch;
+import org.outrigger.core.data.Batch;
+import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.io.Stateful;
 import org.outrigger.core.method.Method;
@@ -37,8 +43,8 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
   boolean fitted();
 
   /**
-   * Whether the classes of a row keep their order, so that the prediction stays the model's.
-   * Otherwise accuracy may change.
+   * Whether the classes of a row keep their order, so that the prediction stays the model's. Two
+   * classes may get the same probability. Otherwise accuracy may change.
    */
   boolean keepsRanking();
 
@@ -63,6 +69,30 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
   }
 
   /**
+   * Calibrated probabilities of all rows of a data set, through the model.
+   *
+   * @param batchSize rows a forward pass
+   * @return [N, C], owned by the enclosing scope or the caller
+   */
+  default Tensor probabilities(Model model, Dataset data, int batchSize) {
+    return Scopes.tensor(
+        () -> {
+          List<Tensor> parts = new ArrayList<>();
+          try (Batches batches = data.batches(batchSize)) {
+            while (batches.hasNext()) {
+              try (Batch batch = batches.next()) {
+                parts.add(
+                    Scopes.tensor(
+                        () ->
+                            probabilities(model, batch.inputs(), model.predict(batch.inputs()))));
+              }
+            }
+          }
+          return torch.cat(new TensorVector(parts.toArray(new Tensor[0])), 0);
+        });
+  }
+
+  /**
    * The calibrated probability of each row's predicted class, from logits that are in Java already:
    * a fast path for small batches. The default goes through {@link #probabilities}.
    *
@@ -82,6 +112,11 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
           }
           return top;
         });
+  }
+
+  /** How many numbers the fit chose; fewer need less data. */
+  default long parameterCount() {
+    return state().tensors().values().stream().mapToLong(Tensor::numel).sum();
   }
 
   @Override

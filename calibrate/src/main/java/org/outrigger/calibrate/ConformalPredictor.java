@@ -22,8 +22,24 @@ public interface ConformalPredictor extends Method, Stateful, AutoCloseable {
   default void target(Tensor features) {
     throw new OutriggerException(
         card().name()
-            + " does not correct for inputs that shift: use one that does, such as"
-            + " covariate-shift-conformal, or give no target.");
+            + " does not correct for inputs that shift: use covariate-shift-conformal or"
+            + " label-shift-conformal, or give no target.");
+  }
+
+  /**
+   * As {@link #target(Tensor)}, with what the model says about these inputs, for predictors that
+   * correct a shift of the class mix. Whoever has both calls this one.
+   *
+   * @param probabilities [M, C], calibrated as those of the fit will be
+   * @param features [M, D], unlabelled; null if there are none
+   * @throws OutriggerException if this predictor does not correct for inputs that shift
+   */
+  default void target(Tensor probabilities, @Nullable Tensor features) {
+    if (features == null) {
+      throw new OutriggerException(
+          card().name() + " takes no target, or needs its features: give those of the model.");
+    }
+    target(features);
   }
 
   /**

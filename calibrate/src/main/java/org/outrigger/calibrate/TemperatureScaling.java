@@ -148,18 +148,26 @@ public final class TemperatureScaling implements Calibrator {
   }
 
   @Override
-  public boolean keepsRanking() {
-    return true;
-  }
-
-  @Override
   public boolean fitted() {
     return !Double.isNaN(temperature);
   }
 
   @Override
   public Tensor probabilities(Tensor logits) {
-    return probabilities(logits, requireFitted());
+    double t = requireFitted();
+    Shapes.check().tensor("The logits", logits, "N", "C");
+    Shapes.finite("The logits", logits);
+    return probabilities(logits, t);
+  }
+
+  @Override
+  public boolean keepsRanking() {
+    return true;
+  }
+
+  @Override
+  public long parameterCount() {
+    return 1;
   }
 
   @Override

@@ -81,6 +81,11 @@ final class DataArguments {
       description = "Stop at the first row that cannot be read, instead of leaving it out.")
   private boolean strict;
 
+  /** At most so many rows; 0: all. */
+  int limit() {
+    return limit;
+  }
+
   /** What the options say of images; null if they say nothing. */
   @Nullable Preprocessing preprocessing() {
     boolean described = size != null || channels != 0 || !mean.isEmpty() || !std.isEmpty();

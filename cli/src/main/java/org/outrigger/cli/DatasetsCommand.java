@@ -43,7 +43,9 @@ final class DatasetsCommand implements Runnable {
     for (DatasetEntry entry : entries) {
       table.row(
           entry.name(),
-          entry.classes() == 0 ? "any" : Integer.toString(entry.classes()),
+          entry.classes() > 0
+              ? Integer.toString(entry.classes())
+              : entry.embedded() ? "number" : "any",
           entry.shape().stream()
               .map(size -> size == 0 ? "any" : Integer.toString(size))
               .collect(Collectors.joining("x")),

@@ -36,7 +36,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     description = {
       "Writes an embedded data set to files.",
-      "Images become one folder of PNG files a class, tables a CSV file with a column 'label'."
+      "Images become one folder of PNG files a class, tables a CSV file with a column 'label', or with"
+          + " the names of their columns where they hold numbers alone."
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -147,10 +148,15 @@ final class DatasetsExportCommand implements Runnable {
   private static void table(IndexedDataset data, Writer to, Progress progress) throws IOException {
     long columns = data.inputShape()[0];
     StringBuilder line = new StringBuilder();
-    for (int c = 1; c <= columns; c++) {
-      line.append('x').append(c).append(',');
+    if (data.labelled()) {
+      for (int c = 1; c <= columns; c++) {
+        line.append('x').append(c).append(',');
+      }
+      line.append("label");
+    } else {
+      line.append(String.join(",", data.featureColumns()));
     }
-    to.append(line).append("label\n");
+    to.append(line).append('\n');
     int row = 0;
     try (Batches batches = data.batches(256)) {
       while (batches.hasNext()) {
@@ -160,9 +166,12 @@ final class DatasetsExportCommand implements Runnable {
           for (int i = 0; i < batch.size(); i++, row++) {
             line.setLength(0);
             for (int c = 0; c < columns; c++) {
-              line.append(values[(int) (i * columns + c)]).append(',');
+              line.append(c == 0 ? "" : ",").append(values[(int) (i * columns + c)]);
             }
-            to.append(line).append(data.classNames().get(data.label(row))).append('\n');
+            if (data.labelled()) {
+              line.append(',').append(data.classNames().get(data.label(row)));
+            }
+            to.append(line).append('\n');
           }
         }
         progress.to(row);

@@ -105,6 +105,9 @@ final class GuardFitting {
     } else {
       to.println("not calibrated: the data has no labels (a table needs --label)");
     }
+    if (info.calibrator() != null) {
+      to.println("calibrator                    " + info.calibrator().slug());
+    }
     if (info.promise() != null) {
       to.println("label sets                    " + info.promise());
       to.println(

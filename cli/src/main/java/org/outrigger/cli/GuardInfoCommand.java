@@ -1,6 +1,7 @@
 package org.outrigger.cli;
 
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.Locale;
 import java.util.stream.Collectors;
 import org.outrigger.adapt.Adapter;
@@ -101,7 +102,14 @@ final class GuardInfoCommand implements Runnable {
   /** A method as --detector takes it: its name and settings. */
   private static String method(GuardInfo.Part part) {
     return part.settings().entrySet().stream()
-        .map(setting -> ":" + setting.getKey() + "=" + setting.getValue())
+        .map(setting -> ":" + setting.getKey() + "=" + value(setting.getValue()))
         .collect(Collectors.joining("", part.slug(), ""));
+  }
+
+  /** Lists are written with plus signs, as --detector and --calibrator take them. */
+  private static String value(Object value) {
+    return value instanceof Collection<?> list
+        ? list.stream().map(String::valueOf).collect(Collectors.joining("+"))
+        : String.valueOf(value);
   }
 }

@@ -111,6 +111,11 @@ final class Recipe implements AutoCloseable {
     }
   }
 
+  /** Whether it is the standard one, cross-entropy. */
+  boolean standard() {
+    return method == null && meta == null;
+  }
+
   /** Meta-training instead of an objective, if that is the recipe. */
   @Nullable Mol meta() {
     return meta;

@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.model.NeuralModel;
+import org.outrigger.core.nn.EmbeddingTables;
 import org.outrigger.core.nn.Layer;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
@@ -62,6 +63,9 @@ final class Standardisation implements AutoCloseable {
 
   /** Whether what takes the columns are linear layers, so that they can do it. */
   static boolean foldsInto(NeuralModel model) {
+    if (model.root().children().values().stream().anyMatch(EmbeddingTables.class::isInstance)) {
+      return false;
+    }
     return !(model.root() instanceof MultiModal several)
         || several.columns().stream()
             .allMatch(columns -> several.get(columns.encoder()).children().containsKey(FIRST));

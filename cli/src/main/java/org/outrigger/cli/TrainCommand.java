@@ -236,6 +236,7 @@ final class TrainCommand implements Runnable {
   @Option(names = "--json", description = "Print JSON.")
   private boolean json;
 
+  @Mixin private LossArguments loss;
   @Mixin private HoldOutArguments holdOut;
   private @Nullable MetaTraining meta;
 
@@ -268,6 +269,7 @@ final class TrainCommand implements Runnable {
   }
 
   private void checkOptions(Recipe recipe) {
+    loss.check(recipe);
     if (!out.toString().toLowerCase(Locale.ROOT).endsWith(".safetensors")) {
       throw new OutriggerException(
           "The model cannot be saved as " + out + ": name a .safetensors file with --out.");
@@ -316,8 +318,8 @@ final class TrainCommand implements Runnable {
     if (!rows.labelled()) {
       throw new OutriggerException(
           rows.name()
-              + " has no labels to learn: use one folder of images a class, or name the label column"
-              + " of a table with --label.");
+              + " has no labels to learn: use one folder of images a class, or name the label"
+              + " column of a table with --label.");
     }
     int[] labels = Arrays.stream(rows.labels()).filter(label -> label >= 0).distinct().toArray();
     if (labels.length < 2) {
@@ -469,7 +471,7 @@ final class TrainCommand implements Runnable {
       meta.fit(model, train, strange);
       return new TrainingListener.Report(List.of(), -1, false, 0);
     }
-    Objective objective = recipe.prepare(model, train, batchSize, seed);
+    Objective objective = loss.objective(recipe, model, train, batchSize, seed);
     Trainer trainer =
         Trainer.of(model)
             .settings(

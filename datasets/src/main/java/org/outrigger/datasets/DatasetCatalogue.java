@@ -81,6 +81,15 @@ public final class DatasetCatalogue {
         List.of("all"),
         "CC BY 4.0",
         (folder, part) -> Iris.all());
+    embedded(
+        "diabetes",
+        "Diabetes (regression: column 'progression')",
+        0,
+        List.of(11),
+        "442",
+        List.of("all"),
+        "none stated; cite Efron et al., 2004",
+        (folder, part) -> Diabetes.table());
     add(
         new DatasetEntry(
             "cifar-10",

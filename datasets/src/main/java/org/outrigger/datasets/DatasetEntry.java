@@ -11,7 +11,7 @@ import java.util.Map;
  *
  * @param name what it is opened by, such as {@code cifar-10}
  * @param title what it is called
- * @param classes the number of classes; 0 if it depends on the files
+ * @param classes the number of classes; 0 if it depends on the files, or if the target is a number
  * @param shape of one input, [C, H, W] or [D]; 0 where it depends on the files
  * @param size rows, in words
  * @param parts what can be opened, such as {@code train} and {@code test}

@@ -75,6 +75,28 @@ final class Resources {
         });
   }
 
+  /** A table of numbers: a first line with rows, columns and their names; then values a line. */
+  static TensorDataset numbers(String name, String title) {
+    String[] lines =
+        new String(bytes("tables/" + name + ".csv.gz"), StandardCharsets.US_ASCII).split("\\R", -1);
+    List<String> head = Arrays.asList(lines[0].split(",", -1));
+    int rows = Integer.parseInt(head.get(0));
+    int columns = Integer.parseInt(head.get(1));
+    float[] values = new float[rows * columns];
+    for (int i = 0; i < rows; i++) {
+      String[] cells = lines[i + 1].split(",", -1);
+      for (int j = 0; j < columns; j++) {
+        values[i * columns + j] = Float.parseFloat(cells[j]);
+      }
+    }
+    return Scopes.scoped(
+        () ->
+            TensorDataset.builder(Tensors.of(values, rows, columns))
+                .featureColumns(head.subList(2, head.size()))
+                .name(title)
+                .build());
+  }
+
   /** The unpacked bytes of a gzip'ed resource. */
   static byte[] bytes(String path) {
     try (InputStream in = Resources.class.getResourceAsStream(path)) {

@@ -33,7 +33,7 @@ class EmbeddedTest {
     String list = new String(resource("checksums.txt"), StandardCharsets.US_ASCII);
     long total = 0;
     List<String> lines = list.lines().toList();
-    assertThat(lines).hasSize(12);
+    assertThat(lines).hasSize(13);
     for (String line : lines) {
       byte[] bytes = resource(line.substring(66));
       total += bytes.length;
@@ -121,6 +121,21 @@ class EmbeddedTest {
       assertThat(data.size()).isEqualTo(rows);
       assertThat(data.inputShape()).containsExactly(columns);
       assertThat(counts(data)).hasSize(classes).doesNotContain(0);
+    }
+  }
+
+  @Test
+  void theRegressionTableNamesItsColumnsAndHasItsTargetLast() {
+    try (PointerScope scope = new PointerScope();
+        TensorDataset diabetes = (TensorDataset) DatasetCatalogue.open("diabetes", "all", null)) {
+      assertThat(diabetes.size()).isEqualTo(442);
+      assertThat(diabetes.labelled()).isFalse();
+      assertThat(diabetes.featureColumns()).hasSize(11).startsWith("age").endsWith(Diabetes.TARGET);
+      assertThat(Tensors.floats(diabetes.read(new int[] {0}).inputs()))
+          .containsExactly(59, 2, 32.1f, 101, 157, 93.2f, 38, 4, 4.8598f, 87, 151);
+      assertThat(Diabetes.inputs().shape()).containsExactly(442, 10);
+      assertThat(Diabetes.targets().min().item_double()).isEqualTo(25);
+      assertThat(Diabetes.targets().max().item_double()).isEqualTo(346);
     }
   }
 

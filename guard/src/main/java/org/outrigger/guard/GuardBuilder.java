@@ -14,7 +14,9 @@ import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Adapters;
 import org.outrigger.adapt.SafetyNet;
+import org.outrigger.calibrate.AutoCalibrator;
 import org.outrigger.calibrate.Calibrator;
+import org.outrigger.calibrate.CalibratorChoice;
 import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.calibrate.TemperatureScaling;
 import org.outrigger.core.OutriggerException;
@@ -88,7 +90,10 @@ public final class GuardBuilder {
     return this;
   }
 
-  /** A calibrator by name, such as {@code "isotonic"} or {@code "vector-scaling:l2=0.01"}. */
+  /**
+   * A calibrator by name, such as {@code "isotonic"} or {@code "vector-scaling:l2=0.01"}; {@code
+   * "auto"} chooses one by cross-validation, which the guard then holds.
+   */
   public GuardBuilder calibrate(String named) {
     return calibrate(Methods.parseOne(Calibrator.class, named));
   }
@@ -236,6 +241,11 @@ public final class GuardBuilder {
         ProbabilityFit probabilities = new ProbabilityFit(model, validation, batchSize);
         Calibrator fitted = fit.labels() == null ? null : calibrator;
         probabilities.calibrate(fitted, fit);
+        CalibratorChoice choice = fitted instanceof AutoCalibrator auto ? auto.choice() : null;
+        if (choice != null) {
+          // The guard holds what was chosen, not the choice.
+          fitted = choice.chosen();
+        }
         if (labelSets != null) {
           probabilities.promise(labelSets, fitted, holdOut, target, options);
         }

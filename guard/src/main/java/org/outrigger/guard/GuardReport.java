@@ -129,8 +129,8 @@ public final class GuardReport {
             curves.toArray(new Chart.Line[0])));
     page.table(
         "FPR95, known positive: unknown inputs accepted where 95 % of the known ones are (most"
-            + " papers). FPR95, unknown positive: known inputs flagged where 95 % of the unknown ones"
-            + " are (OpenOOD).",
+            + " papers). FPR95, unknown positive: known inputs flagged where 95 % of the unknown"
+            + " ones are (OpenOOD).",
         List.of(
             "unknown inputs",
             "rows",

@@ -1,30 +1,22 @@
 package org.outrigger.guard;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.calibrate.Calibrator;
 import org.outrigger.calibrate.ConformalPredictor;
 import org.outrigger.core.OutriggerException;
-import org.outrigger.core.data.Batch;
-import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
-import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.method.Method;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.metric.CalibrationMetrics;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.RecordedOutputs;
-import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
@@ -71,8 +63,17 @@ final class ProbabilityFit {
       @Nullable Dataset target,
       RecordedOutputs.Options options) {
     if (target != null) {
-      try (RecordedOutputs there = RecordedOutputs.record(model, target, options)) {
-        predictor.target(there.output().features());
+      if (calibrator != null && calibrator.needs().contains(Need.INPUTS)) {
+        throw new OutriggerException(
+            calibrator.card().name()
+                + " does not go with target data: choose another calibrator, such as temperature.");
+      }
+      try (RecordedOutputs there = RecordedOutputs.record(model, target, options);
+          PointerScope scope = new PointerScope()) {
+        Output output = there.output();
+        predictor.target(
+            Guard.probabilities(model, calibrator, output.logits(), output),
+            output.hasFeatures() ? output.features() : null);
       }
     }
     try (PointerScope scope = new PointerScope()) {
@@ -132,44 +133,17 @@ final class ProbabilityFit {
   /** Calibrated probabilities of the labelled rows, float64. */
   private Tensor probabilities(@Nullable Calibrator calibrator, RecordedOutputs outputs) {
     if (calibrator != null && calibrator.needs().contains(Need.INPUTS)) {
-      return walk(calibrator, outputs);
+      return calibrator
+          .probabilities(model, rows(calibrator, outputs), batchSize)
+          .to(torch.ScalarType.Double);
     }
     Output known = new Output(outputs.output().logits().index_select(0, known(outputs)), null);
     return Guard.probabilities(model, calibrator, known.logits(), known);
   }
 
-  /** Runs the model again, for a calibrator that looks at the inputs. */
-  private Tensor walk(Calibrator calibrator, RecordedOutputs outputs) {
-    List<Tensor> parts = new ArrayList<>();
-    try (Batches batches = rows(calibrator, outputs).batches(batchSize)) {
-      while (batches.hasNext()) {
-        try (Batch batch = batches.next()) {
-          parts.add(
-              Scopes.tensor(
-                  () ->
-                      Guard.probabilities(
-                          model, calibrator, batch.inputs(), model.predict(batch.inputs()))));
-        }
-      }
-    }
-    return torch.cat(new TensorVector(parts.toArray(new Tensor[0])));
-  }
-
   /** The labelled rows of recorded outputs, in the same order. */
   private Dataset rows(Method method, RecordedOutputs outputs) {
-    if (!(validation instanceof IndexedDataset indexed) || !outputs.skipped().isEmpty()) {
-      throw new OutriggerException(
-          method.card().name()
-              + " runs the model on changed copies of the inputs, but "
-              + validation.name()
-              + " can be read only once or has rows that could not be read: give data in files or"
-              + " in memory, all of it readable, or use another calibrator.");
-    }
-    long[] rows = outputs.rows();
-    return indexed.subset(
-        Arrays.stream(Tensors.ints(known(outputs)))
-            .map(position -> Math.toIntExact(rows[position]))
-            .toArray());
+    return outputs.rowsOf(validation, Tensors.ints(known(outputs)), method.card().name());
   }
 
   /** Positions of the labelled rows, int64 [K]. */

@@ -1,7 +1,10 @@
 package org.outrigger.core.metric;
 
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.outrigger.core.OutriggerException;
 
@@ -102,6 +105,39 @@ public record Bootstrap(int resamples, double level, long seed) {
       figures[r] = figure.applyAsDouble(rows);
     }
     return interval(estimate, figures);
+  }
+
+  /**
+   * The intervals of several figures of one sample that are computed in one go.
+   *
+   * @param count how many rows the sample has, at least 1
+   * @param figures the figures by name, of rows that count so often; the array is reused
+   */
+  public Map<String, Interval> counts(int count, Function<int[], Map<String, Double>> figures) {
+    if (count < 1) {
+      throw new OutriggerException("There is no row to resample.");
+    }
+    int[] counts = new int[count];
+    Arrays.fill(counts, 1);
+    Map<String, Double> estimates = figures.apply(counts);
+    Map<String, double[]> resampled = new LinkedHashMap<>();
+    estimates.keySet().forEach(name -> resampled.put(name, new double[resamples]));
+    SplittableRandom random = new SplittableRandom(seed);
+    for (int r = 0; r < resamples; r++) {
+      Arrays.fill(counts, 0);
+      for (int i = 0; i < count; i++) {
+        counts[random.nextInt(count)]++;
+      }
+      int at = r;
+      Map<String, Double> now = figures.apply(counts);
+      resampled.forEach((name, values) -> values[at] = now.getOrDefault(name, Double.NaN));
+    }
+    Map<String, Interval> intervals = new LinkedHashMap<>();
+    estimates.forEach(
+        (name, estimate) ->
+            intervals.put(
+                name, interval(estimate, resampled.getOrDefault(name, new double[] {estimate}))));
+    return intervals;
   }
 
   private Interval interval(double estimate, double[] figures) {

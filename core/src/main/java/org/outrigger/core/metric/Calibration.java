@@ -122,17 +122,27 @@ public final class Calibration {
    * @param labels [N]
    */
   public static double classwiseEce(double[][] probabilities, int[] labels, int bins) {
+    return Arrays.stream(eceByClass(probabilities, labels, bins)).average().orElseThrow();
+  }
+
+  /**
+   * The error of each class's probability, which {@link #classwiseEce} is the mean of.
+   *
+   * @param probabilities [N][K], rows that sum to 1
+   * @param labels [N]
+   * @return [K]
+   */
+  public static double[] eceByClass(double[][] probabilities, int[] labels, int bins) {
     TopLabel.checkProbabilities(probabilities, labels);
-    int classes = probabilities[0].length;
-    double sum = 0;
-    for (int k = 0; k < classes; k++) {
+    double[] errors = new double[probabilities[0].length];
+    for (int k = 0; k < errors.length; k++) {
       EceAccumulator accumulator = new EceAccumulator(bins);
       for (int i = 0; i < labels.length; i++) {
         accumulator.add(Math.min(1, probabilities[i][k]), labels[i] == k);
       }
-      sum += accumulator.ece();
+      errors[k] = accumulator.ece();
     }
-    return sum / classes;
+    return errors;
   }
 
   /** Brier score summed over classes, in [0, 2]. */

@@ -43,12 +43,16 @@ public final class EceAccumulator {
       throw new OutriggerException(
           "A confidence is " + confidence + ", but probabilities are in [0, 1].");
     }
-    int bin = bin(confidence);
-    counts[bin]++;
-    confidences[bin] += confidence;
-    corrects[bin] += correct ? 1 : 0;
-    total++;
+    add(bin(confidence), confidence, correct, 1);
     return this;
+  }
+
+  /** Counts a prediction of a known bin several times. */
+  void add(int bin, double confidence, boolean correct, int times) {
+    counts[bin] += times;
+    confidences[bin] += times * confidence;
+    corrects[bin] += correct ? times : 0;
+    total += times;
   }
 
   /** Counts many predictions. */
@@ -59,7 +63,7 @@ public final class EceAccumulator {
     return this;
   }
 
-  private int bin(double confidence) {
+  int bin(double confidence) {
     int bin = Math.max(0, Math.min(bins - 1, (int) Math.ceil(confidence * bins) - 1));
     // The product above may round across an edge: the edges themselves decide.
     while (bin > 0 && confidence <= edge(bin)) {

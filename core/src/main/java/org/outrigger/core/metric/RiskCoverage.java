@@ -36,8 +36,12 @@ public record RiskCoverage(double[] risks) {
   /** {@link #aurc} above that of a perfect order of the same predictions. */
   public double excessAurc() {
     double error = risks[risks.length - 1];
-    double best = error == 1 ? 1 : error + (1 - error) * Math.log1p(-error);
-    return aurc() - best;
+    return aurc() - bestAurc(error);
+  }
+
+  /** The area under the curve of a perfect order. */
+  static double bestAurc(double error) {
+    return error == 1 ? 1 : error + (1 - error) * Math.log1p(-error);
   }
 
   /**

@@ -8,7 +8,8 @@
  * org.outrigger.core.metric.EceAccumulator}, {@link org.outrigger.core.metric.RiskCoverage}) and
  * how sure the figure itself is ({@link org.outrigger.core.metric.Bootstrap}, {@link
  * org.outrigger.core.metric.Rate}). What has an {@code add} also has a {@code merge}: parts of the
- * data may be counted apart.
+ * data may be counted apart. {@link org.outrigger.core.metric.RankCorrelation} compares two orders
+ * of the same things.
  */
 @NullMarked
 package org.outrigger.core.metric;

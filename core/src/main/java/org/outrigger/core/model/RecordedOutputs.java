@@ -17,6 +17,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.core.data.Batch;
 import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
+import org.outrigger.core.data.IndexedDataset;
 import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
@@ -325,6 +326,27 @@ public final class RecordedOutputs implements Outputs {
   /** The rows' positions in the data set that was recorded, counting rows that could be read. */
   public long[] rows() {
     return rows.clone();
+  }
+
+  /**
+   * Some of the recorded rows to be read again, for methods that look at the inputs.
+   *
+   * @param data that was recorded
+   * @param positions in 0 .. size-1, in the order that is wanted
+   * @param who wants them, for the message
+   * @throws OutriggerException if the data can be read only once, or some of it could not be read
+   */
+  public IndexedDataset rowsOf(Dataset data, int[] positions, String who) {
+    if (!(data instanceof IndexedDataset indexed) || !skipped.isEmpty()) {
+      throw new OutriggerException(
+          who
+              + " runs the model on changed copies of the inputs, but "
+              + data.name()
+              + " can be read only once or has rows that could not be read: give data in files or"
+              + " in memory, all of it readable, or use another method.");
+    }
+    return indexed.subset(
+        Arrays.stream(positions).map(position -> Math.toIntExact(rows[position])).toArray());
   }
 
   /** How many rows the data set had; more than {@link #size()} if this is a sample. */

@@ -25,6 +25,10 @@ public final class Activation extends Layer {
     MISH("Mish", torch::mish),
     HARDSWISH("Hardswish", torch::hardswish),
     TANH("Tanh", torch::tanh),
+    /** 1.7159 tanh(0.666 x), which keeps the variance of normal inputs. */
+    LECUN_TANH(
+        "LeCunTanh",
+        x -> Scopes.tensor(() -> x.mul(new Scalar(0.666)).tanh().mul(new Scalar(1.7159)))),
     SIGMOID("Sigmoid", torch::sigmoid),
     SOFTPLUS("Softplus", torch::softplus);
 

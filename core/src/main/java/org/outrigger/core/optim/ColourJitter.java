@@ -114,8 +114,13 @@ public record ColourJitter(
     return other.add(x.sub(other).mul(factor));
   }
 
-  /** Luma, [N, 1, H, W]. */
-  private static Tensor grey(Tensor x) {
+  /**
+   * Luma: 0.299 red + 0.587 green + 0.114 blue; one channel is its own.
+   *
+   * @param x [N, 3, H, W] or [N, 1, H, W], of any range
+   * @return [N, 1, H, W]
+   */
+  public static Tensor grey(Tensor x) {
     if (x.size(1) == 1) {
       return x;
     }

@@ -39,6 +39,27 @@ public interface Schedule {
   }
 
   /**
+   * From 0 in a straight line to 1 at step {@code warmUp}, then along half cosines from 1 to 0, and
+   * 0 from step {@code steps} on.
+   *
+   * @param warmUp 0 or more
+   * @param steps of the whole run, more than {@code warmUp}
+   * @param cycles how many half cosines, each beginning at 1
+   */
+  static Schedule warmUpCosine(long warmUp, long steps, int cycles) {
+    HyperParameter.atLeast("warmUp", warmUp, 0);
+    HyperParameter.require(steps > warmUp, "steps", steps, "more than warmUp = " + warmUp);
+    HyperParameter.atLeast("cycles", cycles, 1);
+    return step -> {
+      if (step < warmUp) {
+        return step / (double) warmUp;
+      }
+      double progress = (step - warmUp) / (double) (steps - warmUp);
+      return progress >= 1 ? 0 : 0.5 * (1 + Math.cos(Math.PI * (cycles * progress % 1)));
+    };
+  }
+
+  /**
    * Times {@code gamma} after every {@code every} steps.
    *
    * @param every 1 or more

@@ -42,6 +42,15 @@ public final class Zoo {
             ordered("hidden", List.of(256, 128), "activation", "relu", "dropout", 0.0),
             Mlp::build));
     ENTRIES.put(
+        "recommender",
+        new Entry(
+            "Embeddings of categorical ids, then fully connected layers",
+            Input.ANY,
+            "head",
+            ordered("rows", List.of(), "embedding", 8, "hidden", List.of(32, 16)),
+            (settings, shape, classes, seed, rng) ->
+                Recommender.build(settings, shape, classes, rng)));
+    ENTRIES.put(
         "lenet",
         new Entry(
             "Two convolutions and two fully connected layers; LeCun et al. 1998, with ReLU",
@@ -65,7 +74,8 @@ public final class Zoo {
     ENTRIES.put(
         "multimodal",
         new Entry(
-            "Two or three modalities in one input, each with an encoder and a head, and a joint head",
+            "Two or three modalities in one input, each with an encoder and a head, and a joint"
+                + " head",
             Input.ANY,
             "head",
             ordered("parts", "", "encoders", "mlp", "frozen", "evaluation"),

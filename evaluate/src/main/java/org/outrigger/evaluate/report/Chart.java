@@ -58,6 +58,101 @@ public record Chart(String title, String note, Map<String, Object> option) {
   }
 
   /**
+   * Measured points with a fitted curve and its band.
+   *
+   * @param name for the legend
+   * @param x positions of the points
+   * @param y their values
+   * @param curveX positions of the curve
+   * @param curveY its values
+   * @param low lower end of the band, as many
+   * @param high upper end
+   */
+  public record Fitted(
+      String name,
+      double[] x,
+      double[] y,
+      double[] curveX,
+      double[] curveY,
+      double[] low,
+      double[] high) {}
+
+  /**
+   * Points, curves and bands. A logarithmic axis has readable ticks only over several powers of ten
+   * of everyday size: otherwise give logarithms, as for the vertical axis here.
+   *
+   * @param logarithmic whether the horizontal axis is logarithmic
+   */
+  public static Chart fitted(
+      String title,
+      String note,
+      String xName,
+      String yName,
+      boolean logarithmic,
+      List<Fitted> all) {
+    List<Object> series = new ArrayList<>();
+    for (Fitted each : all) {
+      int colour = series.size() / 4;
+      series.add(
+          Map.of(
+              "type",
+              "scatter",
+              "name",
+              each.name(),
+              "colour",
+              colour,
+              "symbolSize",
+              9,
+              "data",
+              points(each.x(), each.y())));
+      series.add(curve(each.name(), colour, 1, "solid", each.curveX(), each.curveY()));
+      series.add(curve(each.name(), colour, 0.55, "dashed", each.curveX(), each.low()));
+      series.add(curve(each.name(), colour, 0.55, "dashed", each.curveX(), each.high()));
+    }
+    Map<String, Object> option = axes(xName, yName);
+    Map<String, Object> across = copy(option.get("xAxis"));
+    if (logarithmic) {
+      across.put("type", "log");
+    }
+    across.put("min", "dataMin");
+    across.put("max", "dataMax");
+    option.put("xAxis", across);
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("scale", true);
+    option.put("yAxis", up);
+    option.put("tooltip", Map.of("trigger", "item"));
+    option.put("series", series);
+    option.put("legend", Map.of("show", true));
+    return new Chart(title, note, option);
+  }
+
+  private static Map<String, Object> curve(
+      String name, int colour, double opacity, String stroke, double[] x, double[] y) {
+    return Map.of(
+        "type",
+        "line",
+        "name",
+        name,
+        "colour",
+        colour,
+        "showSymbol",
+        false,
+        "lineStyle",
+        Map.of("type", stroke, "width", opacity == 1 ? 2 : 1, "opacity", opacity),
+        "data",
+        points(x, y));
+  }
+
+  /** The same with a vertical axis that spans the values alone, for small differences. */
+  public Chart zoomed() {
+    Map<String, Object> closer = new LinkedHashMap<>(option);
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("scale", true);
+    closer.put("yAxis", up);
+    return new Chart(title, note, closer);
+  }
+
+  /**
    * Receiver operating characteristics: false positives across, true positives up. The curves have
    * the colours that the same groups have in a {@link #histogram} behind a first one of the known.
    */
@@ -183,6 +278,39 @@ public record Chart(String title, String note, Map<String, Object> option) {
             "data",
             points(confidence, share)));
     option.put("series", series);
+    option.put("legend", Map.of("show", true));
+    return new Chart(title, note, option);
+  }
+
+  /**
+   * A point for each pair, with the line on which both are equal.
+   *
+   * @param points their name for the legend, and where they are
+   * @param low where the line begins
+   * @param high where it ends
+   */
+  public static Chart scatter(
+      String title, String note, String xName, String yName, Line points, double low, double high) {
+    Map<String, Object> option = axes(xName, yName);
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("scale", true);
+    option.put("yAxis", up);
+    Map<String, Object> equal = copy(diagonal("equal"));
+    equal.put("data", List.of(List.of(round(low), round(low)), List.of(round(high), round(high))));
+    option.put(
+        "series",
+        List.of(
+            Map.of(
+                "type",
+                "scatter",
+                "name",
+                points.name(),
+                "symbolSize",
+                5,
+                "data",
+                points(points.x(), points.y())),
+            equal));
+    option.put("tooltip", Map.of("trigger", "item"));
     option.put("legend", Map.of("show", true));
     return new Chart(title, note, option);
   }

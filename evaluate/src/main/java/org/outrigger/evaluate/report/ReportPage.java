@@ -195,7 +195,8 @@ public final class ReportPage {
   }
 
   private static boolean numeric(String cell) {
-    return cell.matches("[-+]?[\\d.,]+( ?(%|ms|s|MB|x|µs|rows/s))?( [±\\[(].*)?|n/a|-|");
+    return cell.matches(
+        "[-+]?[\\d.,]+(e[-+]?\\d+)?( ?(%|ms|s|MB|x|µs|rows/s))?( [±\\[(].*)?|n/a|-|");
   }
 
   static String escape(String text) {

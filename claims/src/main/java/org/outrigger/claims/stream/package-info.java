@@ -1,0 +1,5 @@
+/** Claims about streams. */
+@NullMarked
+package org.outrigger.claims.stream;
+
+import org.jspecify.annotations.NullMarked;
