@@ -207,7 +207,7 @@ class ZooTest {
             .start();
     String printed = new String(listing.getInputStream().readAllBytes(), UTF_8);
     assertThat(listing.waitFor()).isZero();
-    assertThat(printed.strip()).endsWith("\n{} 10");
+    assertThat(printed.strip()).endsWith("\n{} 11");
   }
 
   /** Run in a JVM of its own: prints what JavaCPP has loaded after the zoo was listed. */
