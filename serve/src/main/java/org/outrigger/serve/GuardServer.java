@@ -167,23 +167,27 @@ public final class GuardServer implements AutoCloseable {
     routes.post("/v2/repository/models/{model}/rollback", this::rollBack);
     routes.get(
         "/metrics",
-        ctx -> ctx.contentType("text/plain; version=0.0.4; charset=utf-8").result(metrics.scrape()));
+        ctx ->
+            ctx.contentType("text/plain; version=0.0.4; charset=utf-8").result(metrics.scrape()));
     routes.exception(Refusal.class, (e, ctx) -> refuse(ctx, e));
     routes.exception(
         OutriggerException.class,
         (e, ctx) -> error(ctx, 400, e.getMessage().lines().findFirst().orElse("")));
-    routes.exception(HttpResponseException.class, (e, ctx) -> error(ctx, e.getStatus(), e.getMessage()));
+    routes.exception(
+        HttpResponseException.class, (e, ctx) -> error(ctx, e.getStatus(), e.getMessage()));
     routes.exception(
         Exception.class,
         (e, ctx) -> {
           LOG.error("A request to {} failed", ctx.path(), e);
           error(ctx, 500, "The server failed; its log says why.");
         });
-    routes.error(404, ctx -> {
-      if (ctx.result() == null || !JSON.equals(ctx.contentType())) {
-        error(ctx, 404, "There is nothing at this path; GET /v2 says what this server is.");
-      }
-    });
+    routes.error(
+        404,
+        ctx -> {
+          if (ctx.result() == null || !JSON.equals(ctx.contentType())) {
+            error(ctx, 404, "There is nothing at this path; GET /v2 says what this server is.");
+          }
+        });
   }
 
   private void before(Context ctx) {

@@ -20,7 +20,9 @@ final class Inference {
 
   private Inference() {}
 
-  /** The one input, checked against what the guard takes: finite, of its shape, not too many rows. */
+  /**
+   * The one input, checked against what the guard takes: finite, of its shape, not too many rows.
+   */
   static InputTensor input(InferRequest request, GuardInfo guard, int maxRows) {
     if (request.inputs().size() != 1) {
       throw Refusal.bad(
@@ -28,7 +30,9 @@ final class Inference {
     }
     InputTensor input = request.inputs().values().iterator().next();
     long[] shape = input.shape();
-    if (shape.length == 0 || !Arrays.equals(shape, 1, shape.length, guard.inputShape(), 0, guard.inputShape().length)) {
+    if (shape.length == 0
+        || !Arrays.equals(
+            shape, 1, shape.length, guard.inputShape(), 0, guard.inputShape().length)) {
       throw Refusal.bad(
           "The input has shape "
               + Arrays.toString(shape)
@@ -44,8 +48,7 @@ final class Inference {
     int rowLength = values.length / (int) shape[0];
     for (int i = 0; i < values.length; i++) {
       if (!Float.isFinite(values[i])) {
-        throw Refusal.bad(
-            "Row " + i / rowLength + " of the input holds NaN or an infinite value.");
+        throw Refusal.bad("Row " + i / rowLength + " of the input holds NaN or an infinite value.");
       }
     }
     return input;
@@ -66,16 +69,14 @@ final class Inference {
       if (known.stream().noneMatch(output -> output.get("name").equals(name))) {
         throw Refusal.bad(
             "There is no output of that name; there are: "
-                + String.join(
-                    ", ", known.stream().map(o -> String.valueOf(o.get("name"))).toList())
+                + String.join(", ", known.stream().map(o -> String.valueOf(o.get("name"))).toList())
                 + ".");
       }
     }
   }
 
   /** The answer's tensors: the model's logits, and the guard's verdict as further outputs. */
-  static InferResponse answer(
-      ServedGuard guard, InferRequest request, ServedGuard.Result result) {
+  static InferResponse answer(ServedGuard guard, InferRequest request, ServedGuard.Result result) {
     List<Verdict> verdicts = result.verdicts();
     int n = verdicts.size();
     InferResponse response = new InferResponse(guard.name(), guard.version(), request);
@@ -113,8 +114,7 @@ final class Inference {
     json.put("name", guard.name());
     json.put("versions", List.of(guard.version()));
     json.put("platform", "outrigger");
-    json.put(
-        "inputs", List.of(tensor(INPUT, Datatype.FP32, withRows(info.inputShape()))));
+    json.put("inputs", List.of(tensor(INPUT, Datatype.FP32, withRows(info.inputShape()))));
     json.put("outputs", outputs(info));
     Map<String, Object> more = new LinkedHashMap<>();
     more.put("classNames", info.classNames());

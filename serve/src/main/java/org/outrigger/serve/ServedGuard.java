@@ -20,9 +20,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A guard with a queue before it. One thread takes what waits, up to a batch, and waits a little for
- * more to come. When too many rows wait, further ones are refused at once (429). What was accepted
- * is answered, also when it is closed.
+ * A guard with a queue before it. One thread takes what waits, up to a batch, and waits a little
+ * for more to come. When too many rows wait, further ones are refused at once (429). What was
+ * accepted is answered, also when it is closed.
  */
 public final class ServedGuard implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedGuard.class);
@@ -215,8 +215,7 @@ public final class ServedGuard implements AutoCloseable {
         job.result.complete(
             new Result(
                 answer.verdicts().subList(from, from + job.rows),
-                Arrays.copyOfRange(
-                    answer.logits(), from * classes, (from + job.rows) * classes)));
+                Arrays.copyOfRange(answer.logits(), from * classes, (from + job.rows) * classes)));
         from += job.rows;
       }
       tell(batch, answer.verdicts());

@@ -45,7 +45,8 @@ public record ServerSettings(
     HyperParameter.require(!maxDelay.isNegative(), "maxDelay", maxDelay, "0 or longer");
     HyperParameter.require(
         requestTimeout.toMillis() >= 1, "requestTimeout", requestTimeout, "1 ms or longer");
-    HyperParameter.require(readTimeout.toMillis() >= 1, "readTimeout", readTimeout, "1 ms or longer");
+    HyperParameter.require(
+        readTimeout.toMillis() >= 1, "readTimeout", readTimeout, "1 ms or longer");
     HyperParameter.require(!drain.isNegative(), "drain", drain, "0 or longer");
   }
 
@@ -69,37 +70,103 @@ public record ServerSettings(
 
   public ServerSettings withAddress(String newHost, int newPort) {
     return new ServerSettings(
-        newHost, newPort, maxBatch, maxDelay, queueRows, maxRequestBytes, maxRows, requestTimeout,
-        readTimeout, drain, tokens, keystore, keystorePassword);
+        newHost,
+        newPort,
+        maxBatch,
+        maxDelay,
+        queueRows,
+        maxRequestBytes,
+        maxRows,
+        requestTimeout,
+        readTimeout,
+        drain,
+        tokens,
+        keystore,
+        keystorePassword);
   }
 
   public ServerSettings withBatching(int rows, Duration delay) {
     return new ServerSettings(
-        host, port, rows, delay, queueRows, maxRequestBytes, maxRows, requestTimeout, readTimeout,
-        drain, tokens, keystore, keystorePassword);
+        host,
+        port,
+        rows,
+        delay,
+        queueRows,
+        maxRequestBytes,
+        maxRows,
+        requestTimeout,
+        readTimeout,
+        drain,
+        tokens,
+        keystore,
+        keystorePassword);
   }
 
   public ServerSettings withLimits(int waitingRows, int bytes, int rows) {
     return new ServerSettings(
-        host, port, maxBatch, maxDelay, waitingRows, bytes, rows, requestTimeout, readTimeout,
-        drain, tokens, keystore, keystorePassword);
+        host,
+        port,
+        maxBatch,
+        maxDelay,
+        waitingRows,
+        bytes,
+        rows,
+        requestTimeout,
+        readTimeout,
+        drain,
+        tokens,
+        keystore,
+        keystorePassword);
   }
 
   public ServerSettings withTimeouts(Duration request, Duration read, Duration stop) {
     return new ServerSettings(
-        host, port, maxBatch, maxDelay, queueRows, maxRequestBytes, maxRows, request, read, stop,
-        tokens, keystore, keystorePassword);
+        host,
+        port,
+        maxBatch,
+        maxDelay,
+        queueRows,
+        maxRequestBytes,
+        maxRows,
+        request,
+        read,
+        stop,
+        tokens,
+        keystore,
+        keystorePassword);
   }
 
   public ServerSettings withTokens(@Nullable Path file) {
     return new ServerSettings(
-        host, port, maxBatch, maxDelay, queueRows, maxRequestBytes, maxRows, requestTimeout,
-        readTimeout, drain, file, keystore, keystorePassword);
+        host,
+        port,
+        maxBatch,
+        maxDelay,
+        queueRows,
+        maxRequestBytes,
+        maxRows,
+        requestTimeout,
+        readTimeout,
+        drain,
+        file,
+        keystore,
+        keystorePassword);
   }
 
   public ServerSettings withTls(@Nullable Path file, @Nullable String password) {
     return new ServerSettings(
-        host, port, maxBatch, maxDelay, queueRows, maxRequestBytes, maxRows, requestTimeout,
-        readTimeout, drain, tokens, file, password);
+        host,
+        port,
+        maxBatch,
+        maxDelay,
+        queueRows,
+        maxRequestBytes,
+        maxRows,
+        requestTimeout,
+        readTimeout,
+        drain,
+        tokens,
+        file,
+        password);
   }
 }

@@ -17,7 +17,8 @@ import org.outrigger.core.OutriggerException;
 
 /**
  * Who may ask. A file has one line a token: its name, its role ({@code infer} or {@code admin}) and
- * the SHA-256 of the token. Tokens are 32 random bytes, so that a plain hash cannot be guessed back.
+ * the SHA-256 of the token. Tokens are 32 random bytes, so that a plain hash cannot be guessed
+ * back.
  */
 public final class Tokens {
   /** What a token allows; an admin may also infer. */
@@ -46,8 +47,7 @@ public final class Tokens {
     try {
       lines = Files.readAllLines(file);
     } catch (IOException e) {
-      throw new OutriggerException(
-          "The tokens " + file + " cannot be read: " + e.getMessage(), e);
+      throw new OutriggerException("The tokens " + file + " cannot be read: " + e.getMessage(), e);
     }
     for (int i = 0; i < lines.size(); i++) {
       String line = lines.get(i).strip();
@@ -91,7 +91,11 @@ public final class Tokens {
 
   /** The line of a file for a token. */
   public static String line(String name, Role role, String token) {
-    return name + " " + role.name().toLowerCase(Locale.ROOT) + " " + HexFormat.of().formatHex(hash(token));
+    return name
+        + " "
+        + role.name().toLowerCase(Locale.ROOT)
+        + " "
+        + HexFormat.of().formatHex(hash(token));
   }
 
   /**

@@ -3,6 +3,9 @@ package org.outrigger.serve;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
@@ -10,6 +13,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +22,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
 import org.bytedeco.javacpp.PointerScope;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -107,10 +113,14 @@ class GuardServerTest {
                     "inputs",
                     List.of(
                         Map.of(
-                            "name", "input",
-                            "datatype", "FP32",
-                            "shape", new long[] {3, 1, 8, 8},
-                            "parameters", Map.of("binary_data_size", 4 * rows.length))),
+                            "name",
+                            "input",
+                            "datatype",
+                            "FP32",
+                            "shape",
+                            new long[] {3, 1, 8, 8},
+                            "parameters",
+                            Map.of("binary_data_size", 4 * rows.length))),
                     "outputs",
                     List.of(
                         Map.of("name", "logits", "parameters", Map.of("binary_data", true)),
@@ -135,8 +145,7 @@ class GuardServerTest {
         Integer.parseInt(
             response.headers().firstValue("Inference-Header-Content-Length").orElseThrow());
     Map<String, Map<String, Object>> outputs =
-        outputs(
-            Json.object("head", new String(response.body(), 0, json, StandardCharsets.UTF_8)));
+        outputs(Json.object("head", new String(response.body(), 0, json, StandardCharsets.UTF_8)));
     assertThat(outputs.keySet()).containsExactlyInAnyOrder("logits", "class_name", "label");
     ByteBuffer tail =
         ByteBuffer.wrap(response.body(), json, response.body().length - json)
@@ -169,9 +178,7 @@ class GuardServerTest {
       String body = i == 30 ? "{\"inputs\": 7}" : ServedModel.request(one, 1);
       answers.add(
           ServedModel.CLIENT.sendAsync(
-              ServedModel.to(server, INFER)
-                  .POST(HttpRequest.BodyPublishers.ofString(body))
-                  .build(),
+              ServedModel.to(server, INFER).POST(HttpRequest.BodyPublishers.ofString(body)).build(),
               HttpResponse.BodyHandlers.ofByteArray()));
     }
     for (int i = 0; i < answers.size(); i++) {
@@ -314,8 +321,7 @@ class GuardServerTest {
             Tokens.line("app", Tokens.Role.INFER, reader),
             Tokens.line("ops", Tokens.Role.ADMIN, admin)));
     assertThat(Files.readString(file)).doesNotContain(reader, admin);
-    try (GuardServer closed =
-        GuardServer.start(ServedModel.settings().withTokens(file), "cpu")) {
+    try (GuardServer closed = GuardServer.start(ServedModel.settings().withTokens(file), "cpu")) {
       closed.guards().load("digits", bundle);
       String body = ServedModel.request(ServedModel.rows(1), 1);
       assertThat(status(closed, INFER, body, null)).isEqualTo(401);
@@ -340,6 +346,55 @@ class GuardServerTest {
     return ServedModel.CLIENT
         .send(request.build(), HttpResponse.BodyHandlers.ofByteArray())
         .statusCode();
+  }
+
+  @Test
+  void aKeystoreMakesItHttpsAndNothingElse(@TempDir Path own) throws Exception {
+    Path keystore = own.resolve("server.p12");
+    Process keytool =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "keytool").toString(),
+                "-genkeypair",
+                "-alias",
+                "server",
+                "-keyalg",
+                "EC",
+                "-dname",
+                "CN=localhost",
+                "-ext",
+                "SAN=ip:127.0.0.1",
+                "-storetype",
+                "PKCS12",
+                "-keystore",
+                keystore.toString(),
+                "-storepass",
+                "secret-of-test")
+            .redirectErrorStream(true)
+            .start();
+    keytool.getInputStream().readAllBytes();
+    assertThat(keytool.waitFor()).isZero();
+    KeyStore trusted = KeyStore.getInstance(keystore.toFile(), "secret-of-test".toCharArray());
+    TrustManagerFactory trust =
+        TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    trust.init(trusted);
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(null, trust.getTrustManagers(), null);
+    try (GuardServer secure =
+        GuardServer.start(ServedModel.settings().withTls(keystore, "secret-of-test"), "cpu")) {
+      secure.guards().load("digits", bundle);
+      HttpResponse<String> response =
+          HttpClient.newBuilder()
+              .sslContext(context)
+              .build()
+              .send(
+                  HttpRequest.newBuilder(
+                          URI.create("https://127.0.0.1:" + secure.port() + "/v2/models/digits"))
+                      .build(),
+                  HttpResponse.BodyHandlers.ofString());
+      assertThat(response.statusCode()).isEqualTo(200);
+      assertThatThrownBy(() -> ServedModel.get(secure, "/v2/models/digits"))
+          .isInstanceOf(IOException.class);
+    }
   }
 
   @Test

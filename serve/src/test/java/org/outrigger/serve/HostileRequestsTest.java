@@ -18,7 +18,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Requests that nobody well-meaning sends: each gets a 4xx with a message, and the server goes on. */
+/**
+ * Requests that nobody well-meaning sends: each gets a 4xx with a message, and the server goes on.
+ */
 class HostileRequestsTest {
   private static final String INFER = "/v2/models/digits/infer";
 
@@ -54,15 +56,41 @@ class HostileRequestsTest {
 
   private static List<String> corpus() {
     List<String> all = new ArrayList<>();
-    String good = "\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[1,1,8,8],\"data\":" + zeros(64);
+    String good =
+        "\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[1,1,8,8],\"data\":" + zeros(64);
     all.addAll(
         List.of(
-            "", " ", "null", "true", "7", "\"text\"", "[]", "{}", "{", "}", "{]", "{\"inputs\"",
-            "{\"inputs\":}", "{\"inputs\":null}", "{\"inputs\":7}", "{\"inputs\":{}}",
-            "{\"inputs\":[]}", "{\"inputs\":[7]}", "{\"inputs\":[null]}", "{\"inputs\":[[]]}",
-            "{\"inputs\":[{}]}", "{\"inputs\":[{}],}", "{\"inputs\":[{}]} trailing",
-            "{\"inputs\":[],\"inputs\":[]}", "\u0000", "\uFEFF", "<xml/>", "a=b&c=d",
-            nested("[", "]", 50_000), nested("{\"a\":", "1}", 1), nested("{\"inputs\":[", "]}", 200),
+            "",
+            " ",
+            "null",
+            "true",
+            "7",
+            "\"text\"",
+            "[]",
+            "{}",
+            "{",
+            "}",
+            "{]",
+            "{\"inputs\"",
+            "{\"inputs\":}",
+            "{\"inputs\":null}",
+            "{\"inputs\":7}",
+            "{\"inputs\":{}}",
+            "{\"inputs\":[]}",
+            "{\"inputs\":[7]}",
+            "{\"inputs\":[null]}",
+            "{\"inputs\":[[]]}",
+            "{\"inputs\":[{}]}",
+            "{\"inputs\":[{}],}",
+            "{\"inputs\":[{}]} trailing",
+            "{\"inputs\":[],\"inputs\":[]}",
+            "\u0000",
+            "\uFEFF",
+            "<xml/>",
+            "a=b&c=d",
+            nested("[", "]", 50_000),
+            nested("{\"a\":", "1}", 1),
+            nested("{\"inputs\":[", "]}", 200),
             "{\"inputs\":" + nested("[", "]", 5_000) + "}",
             "{\"junk\":" + nested("[", "]", 5_000) + "}",
             "{\"" + "k".repeat(5_000) + "\":1}",
@@ -86,26 +114,73 @@ class HostileRequestsTest {
     }
     for (String shape :
         List.of(
-            "[]", "[64]", "[1,64]", "[1,1,8]", "[1,1,8,8,1]", "[0,1,8,8]", "[-1,1,8,8]", "[2,1,8,8]",
-            "[1,1,8,9]", "[65,1,8,8]", "[1.5,1,8,8]", "[\"1\",1,8,8]", "[null,1,8,8]", "{}", "7",
-            "null", "[[1],1,8,8]", "[9223372036854775807,1,8,8]", "[9223372036854775808,1,8,8]",
-            "[4294967296,4294967296,8,8]", "[2147483647,1,8,8]", "[1e3,1,8,8]",
-            "[1,1,1,1,1,1,1,1,1,1,1,1]", "[3037000500,3037000500]", "[1000000,1,8,8]")) {
+            "[]",
+            "[64]",
+            "[1,64]",
+            "[1,1,8]",
+            "[1,1,8,8,1]",
+            "[0,1,8,8]",
+            "[-1,1,8,8]",
+            "[2,1,8,8]",
+            "[1,1,8,9]",
+            "[65,1,8,8]",
+            "[1.5,1,8,8]",
+            "[\"1\",1,8,8]",
+            "[null,1,8,8]",
+            "{}",
+            "7",
+            "null",
+            "[[1],1,8,8]",
+            "[9223372036854775807,1,8,8]",
+            "[9223372036854775808,1,8,8]",
+            "[4294967296,4294967296,8,8]",
+            "[2147483647,1,8,8]",
+            "[1e3,1,8,8]",
+            "[1,1,1,1,1,1,1,1,1,1,1,1]",
+            "[3037000500,3037000500]",
+            "[1000000,1,8,8]")) {
       all.add(input(good.replace("[1,1,8,8]", shape)));
     }
     for (String data :
         List.of(
-            "null", "7", "{}", "\"0\"", "[]", "[0]", zeros(63), zeros(65), zeros(100_000),
-            "[NaN]", "[Infinity]", "[-Infinity]", "[null]", "[\"0\"]", "[{}]", "[0,]", "[,0]",
-            "[0x10]", "[01]", "[+1]", "[.5]", "[1.]", "[--1]", "[1e]", "[[0],[0]", "[0]]",
-            nested("[", "]", 40), "[" + "9".repeat(100) + "]", "[1e99999999999]",
-            "[" + "0,".repeat(63) + "1e39]", "[" + "0,".repeat(63) + "-1e300]")) {
+            "null",
+            "7",
+            "{}",
+            "\"0\"",
+            "[]",
+            "[0]",
+            zeros(63),
+            zeros(65),
+            zeros(100_000),
+            "[NaN]",
+            "[Infinity]",
+            "[-Infinity]",
+            "[null]",
+            "[\"0\"]",
+            "[{}]",
+            "[0,]",
+            "[,0]",
+            "[0x10]",
+            "[01]",
+            "[+1]",
+            "[.5]",
+            "[1.]",
+            "[--1]",
+            "[1e]",
+            "[[0],[0]",
+            "[0]]",
+            nested("[", "]", 40),
+            "[" + "9".repeat(100) + "]",
+            "[1e99999999999]",
+            "[" + "0,".repeat(63) + "1e39]",
+            "[" + "0,".repeat(63) + "-1e300]")) {
       all.add(input(good.replace(zeros(64), data)));
     }
     for (String missing : List.of("name", "datatype", "shape", "data")) {
       all.add(input(good.replace("\"" + missing + "\"", "\"x" + missing + "\"")));
     }
-    for (String size : List.of("-1", "0", "256", "255", "1e3", "\"256\"", "null", "9223372036854775807")) {
+    for (String size :
+        List.of("-1", "0", "256", "255", "1e3", "\"256\"", "null", "9223372036854775807")) {
       all.add(
           input(
               "\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[1,1,8,8],\"parameters\":"
@@ -208,7 +283,8 @@ class HostileRequestsTest {
       out.flush();
       InputStream in = socket.getInputStream();
       byte[] answer = in.readAllBytes();
-      assertThat(new String(answer, StandardCharsets.US_ASCII)).doesNotContain("200 OK", "HTTP/1.1 5");
+      assertThat(new String(answer, StandardCharsets.US_ASCII))
+          .doesNotContain("200 OK", "HTTP/1.1 5");
     } catch (java.net.SocketException reset) {
       assertThat(reset).isNotNull();
     }

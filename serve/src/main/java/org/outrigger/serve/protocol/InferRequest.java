@@ -64,9 +64,7 @@ public record InferRequest(
     }
     int length = jsonLength < 0 ? body.length : jsonLength;
     ByteBuffer tail =
-        ByteBuffer.wrap(body, length, body.length - length)
-            .slice()
-            .order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer.wrap(body, length, body.length - length).slice().order(ByteOrder.LITTLE_ENDIAN);
     try (JsonParser json = JSON.createParser(ObjectReadContext.empty(), body, 0, length)) {
       InferRequest request = new Reader(json, tail).request();
       if (json.nextToken() != null) {
@@ -195,8 +193,7 @@ public record InferRequest(
     private InputTensor binary(
         String who, String name, long[] shape, Datatype type, long count, Object size) {
       if (!(size instanceof Long bytes) || bytes < 0 || bytes > tail.remaining()) {
-        throw Refusal.bad(
-            who + " has a binary_data_size that the rest of the body does not hold.");
+        throw Refusal.bad(who + " has a binary_data_size that the rest of the body does not hold.");
       }
       if (bytes % type.size() != 0 || bytes / type.size() != count) {
         throw Refusal.bad(

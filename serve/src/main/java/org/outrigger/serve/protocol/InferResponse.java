@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 import org.outrigger.core.io.Json;
 
 /** An answer: output tensors, each in JSON or in binary after it. */
@@ -39,38 +38,66 @@ public final class InferResponse {
 
   /** Adds numbers of type FP64. */
   public InferResponse add(String name, double[] values, long... shape) {
-    return put(name, Datatype.FP64, values, bytes(8 * values.length, b -> {
-      for (double value : values) {
-        b.putDouble(value);
-      }
-    }), shape);
+    return put(
+        name,
+        Datatype.FP64,
+        values,
+        bytes(
+            8 * values.length,
+            b -> {
+              for (double value : values) {
+                b.putDouble(value);
+              }
+            }),
+        shape);
   }
 
   /** Adds numbers of type FP32. */
   public InferResponse add(String name, float[] values, long... shape) {
-    return put(name, Datatype.FP32, values, bytes(4 * values.length, b -> {
-      for (float value : values) {
-        b.putFloat(value);
-      }
-    }), shape);
+    return put(
+        name,
+        Datatype.FP32,
+        values,
+        bytes(
+            4 * values.length,
+            b -> {
+              for (float value : values) {
+                b.putFloat(value);
+              }
+            }),
+        shape);
   }
 
   /** Adds numbers of type INT64. */
   public InferResponse add(String name, long[] values, long... shape) {
-    return put(name, Datatype.INT64, values, bytes(8 * values.length, b -> {
-      for (long value : values) {
-        b.putLong(value);
-      }
-    }), shape);
+    return put(
+        name,
+        Datatype.INT64,
+        values,
+        bytes(
+            8 * values.length,
+            b -> {
+              for (long value : values) {
+                b.putLong(value);
+              }
+            }),
+        shape);
   }
 
   /** Adds truth values. */
   public InferResponse add(String name, boolean[] values, long... shape) {
-    return put(name, Datatype.BOOL, values, bytes(values.length, b -> {
-      for (boolean value : values) {
-        b.put((byte) (value ? 1 : 0));
-      }
-    }), shape);
+    return put(
+        name,
+        Datatype.BOOL,
+        values,
+        bytes(
+            values.length,
+            b -> {
+              for (boolean value : values) {
+                b.put((byte) (value ? 1 : 0));
+              }
+            }),
+        shape);
   }
 
   /** Adds texts. */
@@ -81,11 +108,18 @@ public final class InferResponse {
     for (byte[] text : texts) {
       length += 4 + text.length;
     }
-    return put(name, Datatype.BYTES, values, bytes(length, b -> {
-      for (byte[] text : texts) {
-        b.putInt(text.length).put(text);
-      }
-    }), shape);
+    return put(
+        name,
+        Datatype.BYTES,
+        values,
+        bytes(
+            length,
+            b -> {
+              for (byte[] text : texts) {
+                b.putInt(text.length).put(text);
+              }
+            }),
+        shape);
   }
 
   private static byte[] bytes(int length, java.util.function.Consumer<ByteBuffer> fill) {
