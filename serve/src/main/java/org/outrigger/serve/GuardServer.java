@@ -60,7 +60,7 @@ public final class GuardServer implements AutoCloseable {
   private GuardServer(ServerSettings settings, String device) {
     this.settings = settings;
     tokens = settings.tokens() == null ? null : Tokens.read(settings.tokens());
-    guards = new Guards(settings, device, this::judged, metrics::watch);
+    guards = new Guards(settings, device, this::judged, this::watch);
     javalin = Javalin.create(this::configure);
   }
 
@@ -101,6 +101,12 @@ public final class GuardServer implements AutoCloseable {
   /** Adds one that is told what guards answered. */
   public void listen(TrafficListener listener) {
     listeners.add(listener);
+  }
+
+  private ServedGuard.Watch watch(String guard) {
+    metrics.queue(
+        guard, () -> guards.names().contains(guard) ? guards.get(guard, null).waiting() : 0);
+    return metrics.watch(guard);
   }
 
   private void judged(

@@ -187,7 +187,9 @@ class GuardServerTest {
     assertThat(sizes.stream().mapToInt(Integer::intValue).sum()).isEqualTo(59);
     assertThat(sizes).hasSizeLessThan(59);
     String metrics = new String(ServedModel.get(server, "/metrics").body(), StandardCharsets.UTF_8);
-    assertThat(metrics).contains("outrigger_rows_total", "outrigger_requests_seconds_bucket");
+    assertThat(metrics)
+        .contains(
+            "outrigger_queue_rows", "outrigger_rows_total", "outrigger_requests_seconds_bucket");
   }
 
   @Test
