@@ -83,8 +83,7 @@ public interface Calibrator extends Method, Stateful, AutoCloseable {
               try (Batch batch = batches.next()) {
                 parts.add(
                     Scopes.tensor(
-                        () ->
-                            probabilities(model, batch.inputs(), model.predict(batch.inputs()))));
+                        () -> probabilities(model, batch.inputs(), model.predict(batch.inputs()))));
               }
             }
           }
