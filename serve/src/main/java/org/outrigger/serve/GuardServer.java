@@ -176,9 +176,7 @@ public final class GuardServer implements AutoCloseable {
         ctx ->
             ctx.contentType("text/plain; version=0.0.4; charset=utf-8").result(metrics.scrape()));
     routes.exception(Refusal.class, (e, ctx) -> refuse(ctx, e));
-    routes.exception(
-        OutriggerException.class,
-        (e, ctx) -> error(ctx, 400, e.getMessage().lines().findFirst().orElse("")));
+    routes.exception(OutriggerException.class, (e, ctx) -> error(ctx, 400, e.firstLine()));
     routes.exception(
         HttpResponseException.class, (e, ctx) -> error(ctx, e.getStatus(), e.getMessage()));
     routes.exception(

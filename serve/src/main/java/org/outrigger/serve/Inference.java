@@ -66,7 +66,7 @@ final class Inference {
   static void checkOutputs(InferRequest request, GuardInfo guard) {
     List<Map<String, Object>> known = outputs(guard);
     for (String name : request.outputs().keySet()) {
-      if (known.stream().noneMatch(output -> output.get("name").equals(name))) {
+      if (known.stream().noneMatch(output -> name.equals(output.get("name")))) {
         throw Refusal.bad(
             "There is no output of that name; there are: "
                 + String.join(", ", known.stream().map(o -> String.valueOf(o.get("name"))).toList())

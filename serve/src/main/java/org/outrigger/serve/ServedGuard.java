@@ -221,8 +221,7 @@ public final class ServedGuard implements AutoCloseable {
       tell(batch, answer.verdicts());
     } catch (OutriggerException e) {
       if (batch.size() == 1) {
-        String line = e.getMessage().lines().findFirst().orElse("");
-        batch.get(0).result.completeExceptionally(Refusal.bad(line));
+        batch.get(0).result.completeExceptionally(Refusal.bad(e.firstLine()));
       } else {
         // One of them is at fault: the others shall not suffer.
         batch.forEach(job -> judge(List.of(job), job.rows));
