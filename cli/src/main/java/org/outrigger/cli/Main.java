@@ -39,6 +39,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       MethodsCommand.class,
       ClaimsCommand.class,
       GoldenCommand.class,
+      ServeCommand.class,
       SoakCommand.class,
       CompletionCommand.class,
     },

@@ -128,8 +128,26 @@ public final class Guard implements AutoCloseable {
     return verdicts(inputs, null);
   }
 
+  /**
+   * Verdicts with the logits they came from.
+   *
+   * @param verdicts one a row
+   * @param logits [N, C] in row-major order, uncalibrated; the adapter's where there is one
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Answer(List<Verdict> verdicts, float[] logits) {}
+
+  /** Judges inputs [N, ...] and gives the logits too. */
+  public Answer answer(Tensor inputs) {
+    Judged judged = judge(inputs, null);
+    return new Answer(verdicts(judged, null), judged.logits);
+  }
+
   private List<Verdict> verdicts(Tensor inputs, @Nullable List<String> ids) {
-    Judged judged = judge(inputs, ids);
+    return verdicts(judge(inputs, ids), ids);
+  }
+
+  private List<Verdict> verdicts(Judged judged, @Nullable List<String> ids) {
     List<Verdict> verdicts = new ArrayList<>(judged.predicted.length);
     for (int i = 0; i < judged.predicted.length; i++) {
       verdicts.add(

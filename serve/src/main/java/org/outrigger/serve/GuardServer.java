@@ -1,0 +1,380 @@
+package org.outrigger.serve;
+
+import io.javalin.Javalin;
+import io.javalin.config.JavalinConfig;
+import io.javalin.http.Context;
+import io.javalin.http.HttpResponseException;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.eclipse.jetty.server.HttpConfiguration;
+import org.eclipse.jetty.server.HttpConnectionFactory;
+import org.eclipse.jetty.server.SecureRequestCustomizer;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import org.eclipse.jetty.server.SslConnectionFactory;
+import org.eclipse.jetty.util.ssl.SslContextFactory;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.Bundle;
+import org.outrigger.core.io.Json;
+import org.outrigger.serve.protocol.InferRequest;
+import org.outrigger.serve.protocol.InferResponse;
+import org.outrigger.serve.protocol.InputTensor;
+import org.outrigger.serve.protocol.Refusal;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Guards behind HTTP: the REST endpoints of the Open Inference Protocol, version 2, so that clients
+ * of KServe and Triton work, with the guard's verdict as further outputs.
+ *
+ * <pre>{@code
+ * try (GuardServer server = GuardServer.start(ServerSettings.defaults(), "cpu")) {
+ *   server.guards().load("resnet", Path.of("resnet.guard"));
+ *   ...
+ * }
+ * }</pre>
+ */
+public final class GuardServer implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(GuardServer.class);
+  private static final String JSON = "application/json";
+  private static final String BINARY = "application/octet-stream";
+  private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
+  private static final List<String> TRACE = List.of("traceparent", "tracestate");
+
+  private final ServerSettings settings;
+  private final @Nullable Tokens tokens;
+  private final ServerMetrics metrics = new ServerMetrics();
+  private final List<TrafficListener> listeners = new CopyOnWriteArrayList<>();
+  private final Guards guards;
+  private final Javalin javalin;
+  private volatile boolean stopping;
+
+  private GuardServer(ServerSettings settings, String device) {
+    this.settings = settings;
+    tokens = settings.tokens() == null ? null : Tokens.read(settings.tokens());
+    guards = new Guards(settings, device, this::judged, this::watch);
+    javalin = Javalin.create(this::configure);
+  }
+
+  /**
+   * Starts a server, which has no guards yet.
+   *
+   * @param device as in {@code core.torch.Torch#device}
+   * @throws OutriggerException if the address cannot be listened on
+   */
+  public static GuardServer start(ServerSettings settings, String device) {
+    GuardServer server = new GuardServer(settings, device);
+    try {
+      server.javalin.start();
+    } catch (RuntimeException e) {
+      server.close();
+      throw new OutriggerException(
+          "The server cannot listen on "
+              + settings.host()
+              + ":"
+              + settings.port()
+              + ": another program may use the port; choose one with --port.\n"
+              + e.getMessage(),
+          e);
+    }
+    return server;
+  }
+
+  /** Its guards. */
+  public Guards guards() {
+    return guards;
+  }
+
+  /** The port it listens on. */
+  public int port() {
+    return javalin.port();
+  }
+
+  /** Adds one that is told what guards answered. */
+  public void listen(TrafficListener listener) {
+    listeners.add(listener);
+  }
+
+  private ServedGuard.Watch watch(String guard) {
+    metrics.queue(
+        guard, () -> guards.names().contains(guard) ? guards.get(guard, null).waiting() : 0);
+    return metrics.watch(guard);
+  }
+
+  private void judged(
+      String guard,
+      String version,
+      boolean shadow,
+      List<float[]> inputs,
+      List<org.outrigger.guard.Verdict> verdicts) {
+    metrics.judged(guard, shadow, verdicts);
+    listeners.forEach(each -> each.judged(guard, version, shadow, inputs, verdicts));
+  }
+
+  private void configure(JavalinConfig config) {
+    config.startup.showJavalinBanner = false;
+    config.jetty.host = settings.host();
+    config.jetty.port = settings.port();
+    config.jetty.modifyHttpConfiguration(this::limits);
+    config.jetty.modifyServer(server -> server.setStopTimeout(settings.drain().toMillis()));
+    if (settings.keystore() != null) {
+      config.jetty.addConnector(this::tls);
+    }
+    config.http.asyncTimeout = 2 * settings.requestTimeout().toMillis();
+    config.http.maxRequestSize = settings.maxRequestBytes();
+    routes(config);
+  }
+
+  private void limits(HttpConfiguration http) {
+    http.setSendServerVersion(false);
+    http.setIdleTimeout(settings.readTimeout().toMillis());
+    // A body that trickles in holds a thread: below this rate the connection is cut.
+    http.setMinRequestDataRate(256);
+  }
+
+  private ServerConnector tls(Server server, HttpConfiguration http) {
+    SslContextFactory.Server ssl = new SslContextFactory.Server();
+    ssl.setKeyStorePath(String.valueOf(settings.keystore()));
+    ssl.setKeyStoreType("PKCS12");
+    ssl.setKeyStorePassword(settings.keystorePassword());
+    SecureRequestCustomizer secure = new SecureRequestCustomizer();
+    secure.setSniHostCheck(false);
+    http.addCustomizer(secure);
+    ServerConnector connector =
+        new ServerConnector(
+            server, new SslConnectionFactory(ssl, "http/1.1"), new HttpConnectionFactory(http));
+    connector.setHost(settings.host());
+    connector.setPort(settings.port());
+    return connector;
+  }
+
+  private void routes(JavalinConfig config) {
+    var routes = config.routes;
+    routes.before(this::before);
+    routes.after(this::after);
+    routes.get("/v2", this::server);
+    routes.get("/v2/health/live", ctx -> json(ctx, Map.of("live", true)));
+    routes.get("/v2/health/ready", ctx -> ready(ctx, !stopping && !guards.names().isEmpty()));
+    for (String model : List.of("/v2/models/{model}", "/v2/models/{model}/versions/{version}")) {
+      routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx))));
+      routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx) != null));
+      routes.post(model + "/infer", this::infer);
+    }
+    routes.post("/v2/repository/index", ctx -> result(ctx, 200, Json.compact(index())));
+    routes.post("/v2/repository/models/{model}/load", this::reload);
+    routes.post("/v2/repository/models/{model}/rollback", this::rollBack);
+    routes.get(
+        "/metrics",
+        ctx ->
+            ctx.contentType("text/plain; version=0.0.4; charset=utf-8").result(metrics.scrape()));
+    routes.exception(Refusal.class, (e, ctx) -> refuse(ctx, e));
+    routes.exception(OutriggerException.class, (e, ctx) -> error(ctx, 400, e.firstLine()));
+    routes.exception(
+        HttpResponseException.class, (e, ctx) -> error(ctx, e.getStatus(), e.getMessage()));
+    routes.exception(
+        Exception.class,
+        (e, ctx) -> {
+          LOG.error("A request to {} failed", ctx.path(), e);
+          error(ctx, 500, "The server failed; its log says why.");
+        });
+    routes.error(
+        404,
+        ctx -> {
+          if (ctx.result() == null || !JSON.equals(ctx.contentType())) {
+            error(ctx, 404, "There is nothing at this path; GET /v2 says what this server is.");
+          }
+        });
+  }
+
+  private void before(Context ctx) {
+    ctx.attribute("start", System.nanoTime());
+    ctx.header("X-Content-Type-Options", "nosniff");
+    ctx.header("X-Frame-Options", "DENY");
+    ctx.header("Referrer-Policy", "no-referrer");
+    ctx.header("Cache-Control", "no-store");
+    ctx.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    for (String header : TRACE) {
+      String value = ctx.header(header);
+      if (value != null && value.length() <= 512) {
+        ctx.header(header, value);
+      }
+    }
+    if (tokens != null && !ctx.path().startsWith("/v2/health/")) {
+      Tokens.Role role = tokens.role(ctx.header("Authorization"));
+      if (role == null) {
+        ctx.header("WWW-Authenticate", "Bearer");
+        throw new Refusal(401, "A token is needed: send Authorization: Bearer TOKEN.");
+      }
+      if (ctx.path().startsWith("/v2/repository/models/") && role != Tokens.Role.ADMIN) {
+        throw new Refusal(403, "This needs a token of the role admin.");
+      }
+    }
+  }
+
+  private void after(Context ctx) {
+    Long start = ctx.attribute("start");
+    if (start != null) {
+      String route = ctx.path().endsWith("/infer") ? "infer" : "other";
+      metrics.answered(route, ctx.statusCode(), System.nanoTime() - start);
+    }
+  }
+
+  private void server(Context ctx) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("name", "outrigger");
+    json.put("version", Bundle.version());
+    json.put("extensions", List.of("binary_tensor_data", "model_repository"));
+    json(ctx, json);
+  }
+
+  private static void ready(Context ctx, boolean ready) {
+    result(ctx, ready ? 200 : 503, Json.compact(Map.of("ready", ready)));
+  }
+
+  private List<Map<String, Object>> index() {
+    return guards.names().stream()
+        .map(
+            name -> {
+              ServedGuard guard = guards.get(name, null);
+              Map<String, Object> entry = new LinkedHashMap<>();
+              entry.put("name", name);
+              entry.put("version", guard.version());
+              entry.put("state", "READY");
+              entry.put("reason", "");
+              return entry;
+            })
+        .toList();
+  }
+
+  private ServedGuard asked(Context ctx) {
+    return guards.get(ctx.pathParam("model"), ctx.pathParamMap().get("version"));
+  }
+
+  /** Reads the bundle again that serves under a name; a client cannot name another path. */
+  private void reload(Context ctx) {
+    String name = ctx.pathParam("model");
+    guards.get(name, null);
+    json(ctx, Map.of("name", name, "version", guards.reload(name)));
+  }
+
+  private void rollBack(Context ctx) {
+    String name = ctx.pathParam("model");
+    json(ctx, Map.of("name", name, "version", guards.rollBack(name)));
+  }
+
+  private void infer(Context ctx) throws IOException {
+    if (stopping) {
+      throw new Refusal(503, "The server stops.");
+    }
+    ServedGuard guard = asked(ctx);
+    InferRequest request = InferRequest.read(body(ctx), jsonLength(ctx));
+    Inference.checkOutputs(request, guard.guard().info());
+    InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
+    CompletableFuture<ServedGuard.Result> result =
+        guards.submit(guard, input.values(), (int) input.shape()[0]);
+    ctx.future(
+        () ->
+            result
+                .orTimeout(settings.requestTimeout().toMillis(), TimeUnit.MILLISECONDS)
+                .handle(
+                    (judged, failure) -> {
+                      if (failure == null) {
+                        send(ctx, Inference.answer(guard, request, judged).write());
+                      } else {
+                        refuse(ctx, refusal(failure));
+                      }
+                      return null;
+                    }));
+  }
+
+  private static Refusal refusal(Throwable failure) {
+    Throwable cause =
+        failure instanceof CompletionException && failure.getCause() != null
+            ? failure.getCause()
+            : failure;
+    if (cause instanceof Refusal refusal) {
+      return refusal;
+    }
+    if (cause instanceof TimeoutException) {
+      return new Refusal(503, "The answer took too long: try again with fewer rows, or later.");
+    }
+    LOG.error("A request failed", cause);
+    return new Refusal(500, "The server failed; its log says why.");
+  }
+
+  private byte[] body(Context ctx) throws IOException {
+    if (ctx.header("Content-Encoding") != null) {
+      throw new Refusal(415, "A compressed body is not taken: send it as it is.");
+    }
+    int most = settings.maxRequestBytes();
+    String told = ctx.header("Content-Length");
+    if (told != null && told.length() > 10 || ctx.req().getContentLengthLong() > most) {
+      throw tooLarge(most);
+    }
+    byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
+    if (body.length > most) {
+      throw tooLarge(most);
+    }
+    return body;
+  }
+
+  private static Refusal tooLarge(int most) {
+    return new Refusal(413, "The body is larger than " + most + " bytes: send fewer rows.");
+  }
+
+  private static int jsonLength(Context ctx) {
+    String length = ctx.header(HEAD_LENGTH);
+    if (length == null) {
+      return -1;
+    }
+    if (!length.matches("[0-9]{1,9}")) {
+      throw Refusal.bad("The header " + HEAD_LENGTH + " is no number of bytes.");
+    }
+    return Integer.parseInt(length);
+  }
+
+  private static void send(Context ctx, InferResponse.Body body) {
+    if (body.jsonLength() >= 0) {
+      ctx.contentType(BINARY).header(HEAD_LENGTH, Integer.toString(body.jsonLength()));
+    } else {
+      ctx.contentType(JSON);
+    }
+    ctx.result(body.body());
+  }
+
+  private void refuse(Context ctx, Refusal refusal) {
+    if (refusal.status() == 429 || refusal.status() == 503) {
+      ctx.header("Retry-After", "1");
+    }
+    error(ctx, refusal.status(), String.valueOf(refusal.getMessage()));
+  }
+
+  private static void error(Context ctx, int status, @Nullable String message) {
+    result(ctx, status, Json.compact(Map.of("error", String.valueOf(message))));
+  }
+
+  private static void json(Context ctx, Map<String, Object> value) {
+    result(ctx, 200, Json.compact(value));
+  }
+
+  private static void result(Context ctx, int status, String json) {
+    ctx.status(status).contentType(JSON).result(json);
+  }
+
+  /** Takes no more requests, answers what was accepted, and closes the guards. */
+  @Override
+  public void close() {
+    stopping = true;
+    guards.close();
+    javalin.stop();
+    metrics.close();
+  }
+}

@@ -1,0 +1,319 @@
+package org.outrigger.serve;
+
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.bytedeco.javacpp.PointerScope;
+import org.jspecify.annotations.Nullable;
+import org.outrigger.core.OutriggerException;
+import org.outrigger.core.torch.Tensors;
+import org.outrigger.guard.Guard;
+import org.outrigger.guard.Verdict;
+import org.outrigger.serve.protocol.Refusal;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A guard with a queue before it. One thread takes what waits, up to a batch, and waits a little
+ * for more to come. When too many rows wait, further ones are refused at once (429). What was
+ * accepted is answered, also when it is closed.
+ */
+public final class ServedGuard implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(ServedGuard.class);
+
+  /**
+   * What one request gets.
+   *
+   * @param verdicts one a row
+   * @param logits [N, C] in row-major order
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Result(List<Verdict> verdicts, float[] logits) {}
+
+  /** Is told of each forward pass: its rows, how long it took, and the rows that still wait. */
+  interface Watch {
+    void passed(int rows, long nanos);
+  }
+
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Job(float[] values, int rows, CompletableFuture<Result> result) {}
+
+  private final String name;
+  private final String version;
+  private final Guard guard;
+  private final int rowLength;
+  private final ServerSettings settings;
+  private final TrafficListener listener;
+  private final boolean shadow;
+  private final Watch watch;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final Deque<Job> waiting = new ArrayDeque<>();
+  private final Thread worker;
+  private int waitingRows;
+  private boolean closed;
+  private volatile @Nullable ServedGuard follower;
+
+  ServedGuard(
+      String name,
+      String version,
+      Guard guard,
+      ServerSettings settings,
+      boolean shadow,
+      TrafficListener listener,
+      Watch watch) {
+    this.name = name;
+    this.version = version;
+    this.guard = guard;
+    this.settings = settings;
+    this.shadow = shadow;
+    this.listener = listener;
+    this.watch = watch;
+    long length = Arrays.stream(guard.info().inputShape()).reduce(1, Math::multiplyExact);
+    rowLength = Math.toIntExact(length);
+    worker = new Thread(this::work, "guard " + name + " " + version);
+    worker.setDaemon(true);
+    worker.start();
+  }
+
+  /** The served name. */
+  public String name() {
+    return name;
+  }
+
+  /** The version, a number that grows. */
+  public String version() {
+    return version;
+  }
+
+  /** The guard itself. */
+  public Guard guard() {
+    return guard;
+  }
+
+  /** Values of one row. */
+  int rowLength() {
+    return rowLength;
+  }
+
+  /** Rows that wait. */
+  public int waiting() {
+    lock.lock();
+    try {
+      return waitingRows;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** A guard that sees what this one sees, and answers nobody; null for none. */
+  void follow(@Nullable ServedGuard watcher) {
+    follower = watcher;
+  }
+
+  @Nullable ServedGuard follower() {
+    return follower;
+  }
+
+  /**
+   * Queues rows.
+   *
+   * @param values finite, [rows * rowLength]
+   * @return completed with the result, or with a {@link Refusal}; null if this guard was closed
+   *     meanwhile, so that its successor has to be asked
+   * @throws Refusal 429 if too many rows wait
+   */
+  @Nullable CompletableFuture<Result> submit(float[] values, int rows) {
+    lock.lock();
+    try {
+      if (closed) {
+        return null;
+      }
+      // A request that is larger than the queue itself may go alone.
+      if (waitingRows > 0 && waitingRows + rows > settings.queueRows()) {
+        throw new Refusal(429, "Too many rows wait: try again in a moment.");
+      }
+      Job job = new Job(values, rows, new CompletableFuture<>());
+      waiting.add(job);
+      waitingRows += rows;
+      changed.signalAll();
+      return job.result;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void work() {
+    while (true) {
+      List<Job> batch = take();
+      if (batch.isEmpty()) {
+        return;
+      }
+      long start = System.nanoTime();
+      int rows = batch.stream().mapToInt(Job::rows).sum();
+      judge(batch, rows);
+      watch.passed(rows, System.nanoTime() - start);
+    }
+  }
+
+  /** The next batch; empty once closed and nothing waits. */
+  private List<Job> take() {
+    List<Job> batch = new ArrayList<>();
+    lock.lock();
+    try {
+      while (batch.isEmpty()) {
+        while (waiting.isEmpty()) {
+          if (closed) {
+            return batch;
+          }
+          changed.awaitUninterruptibly();
+        }
+        long left = settings.maxDelay().toNanos();
+        while (left > 0 && waitingRows < settings.maxBatch() && !closed) {
+          left = changed.awaitNanos(left);
+        }
+        gather(batch);
+      }
+    } catch (InterruptedException e) {
+      // Nobody interrupts this thread but a JVM that ends.
+      closed = true;
+    } finally {
+      lock.unlock();
+    }
+    return batch;
+  }
+
+  private void gather(List<Job> batch) {
+    int rows = 0;
+    while (!waiting.isEmpty()) {
+      Job next = waiting.element();
+      if (!batch.isEmpty() && rows + next.rows > settings.maxBatch()) {
+        return;
+      }
+      waiting.remove();
+      waitingRows -= next.rows;
+      // Who gave up is not judged.
+      if (!next.result.isDone()) {
+        batch.add(next);
+        rows += next.rows;
+      }
+    }
+  }
+
+  private void judge(List<Job> batch, int rows) {
+    try {
+      Guard.Answer answer = answer(batch, rows);
+      int classes = answer.logits().length / rows;
+      int from = 0;
+      for (Job job : batch) {
+        job.result.complete(
+            new Result(
+                answer.verdicts().subList(from, from + job.rows),
+                Arrays.copyOfRange(answer.logits(), from * classes, (from + job.rows) * classes)));
+        from += job.rows;
+      }
+      tell(batch, answer.verdicts());
+    } catch (OutriggerException e) {
+      if (batch.size() == 1) {
+        batch.get(0).result.completeExceptionally(Refusal.bad(e.firstLine()));
+      } else {
+        // One of them is at fault: the others shall not suffer.
+        batch.forEach(job -> judge(List.of(job), job.rows));
+      }
+    } catch (RuntimeException | Error e) {
+      LOG.error("The guard {} version {} failed on {} rows", name, version, rows, e);
+      batch.forEach(
+          job ->
+              job.result.completeExceptionally(
+                  new Refusal(500, "The guard failed; the server's log says why.")));
+    }
+  }
+
+  private Guard.Answer answer(List<Job> batch, int rows) {
+    float[] values = batch.get(0).values;
+    if (batch.size() > 1) {
+      values = new float[Math.multiplyExact(rows, rowLength)];
+      int at = 0;
+      for (Job job : batch) {
+        System.arraycopy(job.values, 0, values, at, job.values.length);
+        at += job.values.length;
+      }
+    }
+    long[] inner = guard.info().inputShape();
+    long[] shape = new long[inner.length + 1];
+    shape[0] = rows;
+    System.arraycopy(inner, 0, shape, 1, inner.length);
+    try (PointerScope scope = new PointerScope()) {
+      return guard.answer(Tensors.of(values, shape));
+    }
+  }
+
+  private void tell(List<Job> batch, List<Verdict> verdicts) {
+    List<float[]> inputs = new ArrayList<>(verdicts.size());
+    for (Job job : batch) {
+      for (int row = 0; row < job.rows; row++) {
+        inputs.add(Arrays.copyOfRange(job.values, row * rowLength, (row + 1) * rowLength));
+      }
+    }
+    try {
+      listener.judged(name, version, shadow, inputs, verdicts);
+    } catch (RuntimeException e) {
+      LOG.warn("A listener failed on a batch of {}: {}", name, e.toString());
+    }
+    ServedGuard watcher = follower;
+    if (watcher != null) {
+      for (Job job : batch) {
+        try {
+          watcher.submit(job.values, job.rows);
+        } catch (Refusal tooMany) {
+          // A shadow that cannot keep up misses rows; clients never wait for it.
+          return;
+        }
+      }
+    }
+  }
+
+  /** Takes no more, answers what waits within the time to drain, and closes the guard. */
+  @Override
+  public void close() {
+    lock.lock();
+    try {
+      closed = true;
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+    try {
+      Duration drain = settings.drain();
+      worker.join(Math.max(1, drain.toMillis()));
+      if (worker.isAlive()) {
+        LOG.warn("The guard {} still worked after {} and was left to end by itself", name, drain);
+        refuseWaiting();
+        return;
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      refuseWaiting();
+      return;
+    }
+    guard.close();
+  }
+
+  private void refuseWaiting() {
+    lock.lock();
+    try {
+      waiting.forEach(
+          job -> job.result.completeExceptionally(new Refusal(503, "The server stops.")));
+      waiting.clear();
+      waitingRows = 0;
+    } finally {
+      lock.unlock();
+    }
+  }
+}
