@@ -235,10 +235,10 @@ public final class GuardBuilder {
       checkLabels(all, validation);
       int[][] parts = split(Math.toIntExact(all.size()));
       try (RecordedOutputs fit = all.subset(parts[0]);
-          RecordedOutputs holdOut = all.subset(parts[1])) {
+          RecordedOutputs holdOut = all.subset(parts[1]);
+          ProbabilityFit probabilities = new ProbabilityFit(model, validation, batchSize)) {
         Threshold.requireRows(known(holdOut), accept);
         fitDetectors(fit, validation, options);
-        ProbabilityFit probabilities = new ProbabilityFit(model, validation, batchSize);
         Calibrator fitted = fit.labels() == null ? null : calibrator;
         probabilities.calibrate(fitted, fit);
         CalibratorChoice choice = fitted instanceof AutoCalibrator auto ? auto.choice() : null;

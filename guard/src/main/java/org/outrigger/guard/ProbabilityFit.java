@@ -17,16 +17,18 @@ import org.outrigger.core.metric.CalibrationMetrics;
 import org.outrigger.core.model.Model;
 import org.outrigger.core.model.Output;
 import org.outrigger.core.model.RecordedOutputs;
+import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 
 /**
  * Fits what a guard says about probabilities: the calibrator on one half of the rows, the label
  * sets on the other, which neither the model nor the calibrator has seen.
  */
-final class ProbabilityFit {
+final class ProbabilityFit implements AutoCloseable {
   private final Model model;
   private final Dataset validation;
   private final int batchSize;
+  private @Nullable Tensor heldOut;
 
   ProbabilityFit(Model model, Dataset validation, int batchSize) {
     this.model = model;
@@ -80,7 +82,7 @@ final class ProbabilityFit {
       Tensor known = known(holdOut);
       Output output = holdOut.output();
       predictor.fit(
-          probabilities(calibrator, holdOut),
+          heldOut(calibrator, holdOut),
           labels(holdOut).index_select(0, known),
           predictor.needs().contains(Need.FEATURES)
               ? output.features().index_select(0, known)
@@ -108,7 +110,7 @@ final class ProbabilityFit {
       metrics.put("accuracy", before.accuracy());
       metrics.put("eceBefore", before.ece());
       metrics.put("nllBefore", before.nll());
-      Tensor probabilities = probabilities(calibrator, holdOut);
+      Tensor probabilities = heldOut(calibrator, holdOut);
       if (calibrator != null) {
         CalibrationMetrics after = CalibrationMetrics.of(probabilities, labels);
         if (!calibrator.keepsRanking()) {
@@ -128,6 +130,22 @@ final class ProbabilityFit {
       }
     }
     return metrics;
+  }
+
+  /** Those of the held-out rows, found once: a calibrator may run the model for them. */
+  private Tensor heldOut(@Nullable Calibrator calibrator, RecordedOutputs holdOut) {
+    Tensor found = heldOut;
+    if (found == null) {
+      found = Scopes.own(probabilities(calibrator, holdOut));
+      heldOut = found;
+    }
+    return found;
+  }
+
+  @Override
+  public void close() {
+    Scopes.release(heldOut);
+    heldOut = null;
   }
 
   /** Calibrated probabilities of the labelled rows, float64. */

@@ -36,7 +36,7 @@ public final class ServedGuard implements AutoCloseable {
   @SuppressWarnings("ArrayRecordComponent")
   public record Result(List<Verdict> verdicts, float[] logits) {}
 
-  /** Is told of each forward pass: its rows, how long it took, and the rows that still wait. */
+  /** Is told of each forward pass: its rows, and how long it took. */
   interface Watch {
     void passed(int rows, long nanos);
   }
@@ -115,10 +115,6 @@ public final class ServedGuard implements AutoCloseable {
   /** A guard that sees what this one sees, and answers nobody; null for none. */
   void follow(@Nullable ServedGuard watcher) {
     follower = watcher;
-  }
-
-  @Nullable ServedGuard follower() {
-    return follower;
   }
 
   /**
