@@ -30,6 +30,7 @@ import org.outrigger.serve.protocol.InputTensor;
 import org.outrigger.serve.protocol.Refusal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * Guards behind HTTP: the REST endpoints of the Open Inference Protocol, version 2, so that clients
@@ -52,15 +53,17 @@ public final class GuardServer implements AutoCloseable {
   private final ServerSettings settings;
   private final @Nullable Tokens tokens;
   private final ServerMetrics metrics = new ServerMetrics();
+  private final List<ServerPart> parts;
   private final List<TrafficListener> listeners = new CopyOnWriteArrayList<>();
   private final Guards guards;
   private final Javalin javalin;
   private volatile boolean stopping;
 
-  private GuardServer(ServerSettings settings, String device) {
+  private GuardServer(ServerSettings settings, String device, List<ServerPart> parts) {
     this.settings = settings;
+    this.parts = List.copyOf(parts);
     tokens = settings.tokens() == null ? null : Tokens.read(settings.tokens());
-    guards = new Guards(settings, device, this::judged, this::watch);
+    guards = new Guards(settings, device, new Hooks());
     javalin = Javalin.create(this::configure);
   }
 
@@ -68,10 +71,26 @@ public final class GuardServer implements AutoCloseable {
    * Starts a server, which has no guards yet.
    *
    * @param device as in {@code core.torch.Torch#device}
-   * @throws OutriggerException if the address cannot be listened on
+   * @param parts what it has besides inference; it closes them
+   * @throws OutriggerException if the address cannot be listened on, or a part cannot start
    */
-  public static GuardServer start(ServerSettings settings, String device) {
-    GuardServer server = new GuardServer(settings, device);
+  public static GuardServer start(ServerSettings settings, String device, ServerPart... parts) {
+    GuardServer server;
+    try {
+      server = new GuardServer(settings, device, List.of(parts));
+    } catch (RuntimeException e) {
+      List.of(parts).forEach(ServerPart::close);
+      throw e;
+    }
+    try {
+      ServerContext context =
+          new ServerContext(
+              server.guards, server.metrics.registry(), settings, server::publish, server.parts);
+      server.parts.forEach(part -> part.start(context));
+    } catch (RuntimeException e) {
+      server.close();
+      throw e;
+    }
     try {
       server.javalin.start();
     } catch (RuntimeException e) {
@@ -103,20 +122,61 @@ public final class GuardServer implements AutoCloseable {
     listeners.add(listener);
   }
 
-  private ServedGuard.Watch watch(String guard) {
-    metrics.queue(
-        guard, () -> guards.names().contains(guard) ? guards.get(guard, null).waiting() : 0);
-    return metrics.watch(guard);
+  /** What the guards tell. */
+  private final class Hooks implements Guards.Hooks {
+    @Override
+    public ServedGuard.Watch watch(String guard) {
+      metrics.queue(
+          guard, () -> guards.names().contains(guard) ? guards.get(guard, null).waiting() : 0);
+      return metrics.watch(guard);
+    }
+
+    @Override
+    public void judged(JudgedBatch batch) {
+      metrics.judged(batch);
+      parts.forEach(part -> tell(part, batch));
+      listeners.forEach(each -> tell(each, batch));
+    }
+
+    @Override
+    public void opened(ServedGuard guard) {
+      parts.forEach(part -> part.opened(guard));
+    }
+
+    @Override
+    public void happened(ServerEvent event) {
+      publish(event);
+    }
   }
 
-  private void judged(
-      String guard,
-      String version,
-      boolean shadow,
-      List<float[]> inputs,
-      List<org.outrigger.guard.Verdict> verdicts) {
-    metrics.judged(guard, shadow, verdicts);
-    listeners.forEach(each -> each.judged(guard, version, shadow, inputs, verdicts));
+  private static void tell(TrafficListener listener, JudgedBatch batch) {
+    try {
+      listener.judged(batch);
+    } catch (RuntimeException e) {
+      LOG.warn("A listener failed on a batch of {}", batch.guard(), e);
+    }
+  }
+
+  private void publish(ServerEvent event) {
+    LOG.atLevel(level(event.kind()))
+        .addKeyValue("event", event.kind())
+        .addKeyValue("guard", event.guard())
+        .addKeyValue("version", event.version())
+        .log(event.message());
+    for (ServerPart part : parts) {
+      try {
+        part.happened(event);
+      } catch (RuntimeException e) {
+        LOG.warn("The part {} failed on an event", part.name(), e);
+      }
+    }
+  }
+
+  private static Level level(ServerEvent.Kind kind) {
+    return switch (kind) {
+      case DRIFT, ADAPTER_ROLLED_BACK, TROUBLE -> Level.WARN;
+      default -> Level.INFO;
+    };
   }
 
   private void configure(JavalinConfig config) {
@@ -175,6 +235,8 @@ public final class GuardServer implements AutoCloseable {
         "/metrics",
         ctx ->
             ctx.contentType("text/plain; version=0.0.4; charset=utf-8").result(metrics.scrape()));
+    routes.get("/v2/status", ctx -> json(ctx, status()));
+    parts.forEach(part -> part.routes(routes));
     routes.exception(Refusal.class, (e, ctx) -> refuse(ctx, e));
     routes.exception(OutriggerException.class, (e, ctx) -> error(ctx, 400, e.firstLine()));
     routes.exception(
@@ -254,6 +316,30 @@ public final class GuardServer implements AutoCloseable {
         .toList();
   }
 
+  /** How the server and its parts are; parts that have a problem say so. */
+  private Map<String, Object> status() {
+    Map<String, Object> states = new LinkedHashMap<>();
+    boolean well = !stopping && !guards.names().isEmpty();
+    Map<String, Object> problems = new LinkedHashMap<>();
+    for (ServerPart part : parts) {
+      String problem = part.problem();
+      well &= problem == null;
+      if (problem != null) {
+        problems.put(part.name(), problem);
+      }
+    }
+    for (String name : guards.names()) {
+      Map<String, Object> state = new LinkedHashMap<>(guards.status(name));
+      parts.forEach(part -> state.put(part.name(), part.status(name)));
+      states.put(name, state);
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("well", well);
+    json.put("problems", problems);
+    json.put("guards", states);
+    return json;
+  }
+
   private ServedGuard asked(Context ctx) {
     return guards.get(ctx.pathParam("model"), ctx.pathParamMap().get("version"));
   }
@@ -279,7 +365,7 @@ public final class GuardServer implements AutoCloseable {
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
     CompletableFuture<ServedGuard.Result> result =
-        guards.submit(guard, input.values(), (int) input.shape()[0]);
+        guards.submit(guard, Inference.rows(request, input));
     ctx.future(
         () ->
             result
@@ -312,18 +398,26 @@ public final class GuardServer implements AutoCloseable {
 
   private byte[] body(Context ctx) throws IOException {
     if (ctx.header("Content-Encoding") != null) {
+      unread(ctx);
       throw new Refusal(415, "A compressed body is not taken: send it as it is.");
     }
     int most = settings.maxRequestBytes();
     String told = ctx.header("Content-Length");
     if (told != null && told.length() > 10 || ctx.req().getContentLengthLong() > most) {
+      unread(ctx);
       throw tooLarge(most);
     }
     byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
     if (body.length > most) {
+      unread(ctx);
       throw tooLarge(most);
     }
     return body;
+  }
+
+  /** The rest of the body is not read, so no other request can follow on this connection. */
+  private static void unread(Context ctx) {
+    ctx.header("Connection", "close");
   }
 
   private static Refusal tooLarge(int most) {
@@ -375,6 +469,15 @@ public final class GuardServer implements AutoCloseable {
     stopping = true;
     guards.close();
     javalin.stop();
+    parts.forEach(GuardServer::closeQuietly);
     metrics.close();
+  }
+
+  private static void closeQuietly(ServerPart part) {
+    try {
+      part.close();
+    } catch (RuntimeException e) {
+      LOG.error("The part {} failed to close", part.name(), e);
+    }
   }
 }

@@ -1,20 +1,19 @@
 package org.outrigger.serve;
 
 import java.nio.file.Path;
+import java.time.Instant;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.guard.Guard;
 import org.outrigger.serve.protocol.Refusal;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * The guards of a server by name. A bundle is exchanged under traffic without a dropped request:
@@ -23,7 +22,6 @@ import org.slf4j.LoggerFactory;
  * may be in memory at a time, and a shadow beside them.
  */
 public final class Guards implements AutoCloseable {
-  private static final Logger LOG = LoggerFactory.getLogger(Guards.class);
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}");
 
   /**
@@ -39,21 +37,27 @@ public final class Guards implements AutoCloseable {
   private record Source(Path bundle, ServedGuard guard) {}
 
   private final ServerSettings settings;
-  private final TrafficListener listener;
-  private final Function<String, ServedGuard.Watch> watches;
+  private final Hooks hooks;
   private final Map<String, Slot> slots = new ConcurrentHashMap<>();
   private final Map<String, Integer> versions = new ConcurrentHashMap<>();
   private final String device;
 
-  Guards(
-      ServerSettings settings,
-      String device,
-      TrafficListener listener,
-      Function<String, ServedGuard.Watch> watches) {
+  /** Is told what happens to guards. */
+  interface Hooks extends TrafficListener {
+    /** What watches the forward passes of a guard. */
+    ServedGuard.Watch watch(String guard);
+
+    /** A version was opened; it has not answered yet. */
+    void opened(ServedGuard guard);
+
+    /** A guard was exchanged. */
+    void happened(ServerEvent event);
+  }
+
+  Guards(ServerSettings settings, String device, Hooks hooks) {
     this.settings = settings;
     this.device = device;
-    this.listener = listener;
-    this.watches = watches;
+    this.hooks = hooks;
   }
 
   /** The names, sorted. */
@@ -83,7 +87,7 @@ public final class Guards implements AutoCloseable {
         retire(old.before.guard);
       }
     }
-    LOG.info("Serving {} version {} from {}", name, opened.version(), bundle);
+    tell(ServerEvent.Kind.LOADED, opened, "It answers now, from " + bundle + ".");
     return opened.version();
   }
 
@@ -95,7 +99,26 @@ public final class Guards implements AutoCloseable {
   private ServedGuard open(String name, Path bundle, boolean shadow) {
     Guard guard = Guard.load(bundle, device);
     String version = Integer.toString(versions.merge(name, 1, Integer::sum));
-    return new ServedGuard(name, version, guard, settings, shadow, listener, watches.apply(name));
+    ServedGuard opened =
+        new ServedGuard(name, version, guard, settings, shadow, hooks, hooks.watch(name));
+    try {
+      hooks.opened(opened);
+    } catch (RuntimeException e) {
+      opened.close();
+      throw e;
+    }
+    return opened;
+  }
+
+  private void tell(ServerEvent.Kind kind, ServedGuard guard, String what) {
+    hooks.happened(
+        new ServerEvent(
+            Instant.now(),
+            kind,
+            guard.name(),
+            guard.version(),
+            guard.name() + " version " + guard.version() + ": " + what,
+            Map.of()));
   }
 
   /**
@@ -113,7 +136,10 @@ public final class Guards implements AutoCloseable {
     slots.put(name, new Slot(before, null, slot.shadow));
     slot.current.guard.follow(null);
     retire(slot.current.guard);
-    LOG.info("Went back to {} version {}", name, before.guard.version());
+    tell(
+        ServerEvent.Kind.ROLLED_BACK,
+        before.guard,
+        "Went back from version " + slot.current.guard.version() + " to this one.");
     return before.guard.version();
   }
 
@@ -127,6 +153,9 @@ public final class Guards implements AutoCloseable {
     }
     slot.current.guard.follow(watcher);
     slots.put(name, new Slot(slot.current, slot.before, watcher));
+    if (watcher != null) {
+      tell(ServerEvent.Kind.SHADOWED, watcher, "It watches as a shadow, from " + bundle + ".");
+    }
     if (slot.shadow != null) {
       retire(slot.shadow);
     }
@@ -136,6 +165,7 @@ public final class Guards implements AutoCloseable {
   public synchronized void unload(String name) {
     Slot slot = slot(name);
     slots.remove(name);
+    tell(ServerEvent.Kind.UNLOADED, slot.current.guard, "It was taken out.");
     retire(slot);
   }
 
@@ -179,16 +209,28 @@ public final class Guards implements AutoCloseable {
     return guard;
   }
 
+  /** Which versions of a guard there are, as JSON types. */
+  Map<String, Object> status(String name) {
+    Slot slot = slot(name);
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("version", slot.current.guard.version());
+    json.put("bundle", String.valueOf(slot.current.bundle.getFileName()));
+    json.put("waitingRows", slot.current.guard.waiting());
+    json.put("before", slot.before == null ? null : slot.before.guard.version());
+    json.put("shadow", slot.shadow == null ? null : slot.shadow.version());
+    return json;
+  }
+
   /** The shadow of a guard, or null. */
   public @Nullable ServedGuard shadow(String name) {
     return slot(name).shadow;
   }
 
   /** Queues rows with the guard that answers, also while it is exchanged. */
-  CompletableFuture<ServedGuard.Result> submit(ServedGuard guard, float[] values, int rows) {
+  CompletableFuture<ServedGuard.Result> submit(ServedGuard guard, ServedGuard.Rows rows) {
     ServedGuard asked = guard;
     while (true) {
-      CompletableFuture<ServedGuard.Result> result = asked.submit(values, rows);
+      CompletableFuture<ServedGuard.Result> result = asked.submit(rows);
       if (result != null) {
         return result;
       }

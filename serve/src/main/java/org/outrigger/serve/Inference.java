@@ -54,6 +54,12 @@ final class Inference {
     return input;
   }
 
+  /** What the guard is asked. */
+  static ServedGuard.Rows rows(InferRequest request, InputTensor input) {
+    return new ServedGuard.Rows(
+        request.id(), request.stream(), input.values(), Math.toIntExact(input.shape()[0]));
+  }
+
   private static String shape(GuardInfo guard) {
     StringBuilder text = new StringBuilder("[N");
     for (long size : guard.inputShape()) {

@@ -1,6 +1,7 @@
 package org.outrigger.serve;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -41,8 +42,26 @@ public final class ServedGuard implements AutoCloseable {
     void passed(int rows, long nanos);
   }
 
+  /**
+   * What one request asks.
+   *
+   * @param id of the request
+   * @param stream whose rows they are; {@code ""} if the client did not say
+   * @param values finite, [rows * values of a row] in row-major order
+   * @param rows 1 or more
+   */
   @SuppressWarnings("ArrayRecordComponent")
-  private record Job(float[] values, int rows, CompletableFuture<Result> result) {}
+  record Rows(String id, String stream, float[] values, int rows) {}
+
+  private record Job(Rows asked, long since, CompletableFuture<Result> result) {
+    int rows() {
+      return asked.rows();
+    }
+
+    float[] values() {
+      return asked.values();
+    }
+  }
 
   private final String name;
   private final String version;
@@ -92,6 +111,11 @@ public final class ServedGuard implements AutoCloseable {
     return version;
   }
 
+  /** Whether it only watches. */
+  public boolean shadow() {
+    return shadow;
+  }
+
   /** The guard itself. */
   public Guard guard() {
     return guard;
@@ -120,12 +144,12 @@ public final class ServedGuard implements AutoCloseable {
   /**
    * Queues rows.
    *
-   * @param values finite, [rows * rowLength]
    * @return completed with the result, or with a {@link Refusal}; null if this guard was closed
    *     meanwhile, so that its successor has to be asked
    * @throws Refusal 429 if too many rows wait
    */
-  @Nullable CompletableFuture<Result> submit(float[] values, int rows) {
+  @Nullable CompletableFuture<Result> submit(Rows asked) {
+    int rows = asked.rows();
     lock.lock();
     try {
       if (closed) {
@@ -135,7 +159,7 @@ public final class ServedGuard implements AutoCloseable {
       if (waitingRows > 0 && waitingRows + rows > settings.queueRows()) {
         throw new Refusal(429, "Too many rows wait: try again in a moment.");
       }
-      Job job = new Job(values, rows, new CompletableFuture<>());
+      Job job = new Job(asked, System.nanoTime(), new CompletableFuture<>());
       waiting.add(job);
       waitingRows += rows;
       changed.signalAll();
@@ -189,15 +213,15 @@ public final class ServedGuard implements AutoCloseable {
     int rows = 0;
     while (!waiting.isEmpty()) {
       Job next = waiting.element();
-      if (!batch.isEmpty() && rows + next.rows > settings.maxBatch()) {
+      if (!batch.isEmpty() && rows + next.rows() > settings.maxBatch()) {
         return;
       }
       waiting.remove();
-      waitingRows -= next.rows;
+      waitingRows -= next.rows();
       // Who gave up is not judged.
       if (!next.result.isDone()) {
         batch.add(next);
-        rows += next.rows;
+        rows += next.rows();
       }
     }
   }
@@ -210,9 +234,10 @@ public final class ServedGuard implements AutoCloseable {
       for (Job job : batch) {
         job.result.complete(
             new Result(
-                answer.verdicts().subList(from, from + job.rows),
-                Arrays.copyOfRange(answer.logits(), from * classes, (from + job.rows) * classes)));
-        from += job.rows;
+                answer.verdicts().subList(from, from + job.rows()),
+                Arrays.copyOfRange(
+                    answer.logits(), from * classes, (from + job.rows()) * classes)));
+        from += job.rows();
       }
       tell(batch, answer.verdicts());
     } catch (OutriggerException e) {
@@ -220,7 +245,7 @@ public final class ServedGuard implements AutoCloseable {
         batch.get(0).result.completeExceptionally(Refusal.bad(e.firstLine()));
       } else {
         // One of them is at fault: the others shall not suffer.
-        batch.forEach(job -> judge(List.of(job), job.rows));
+        batch.forEach(job -> judge(List.of(job), job.rows()));
       }
     } catch (RuntimeException | Error e) {
       LOG.error("The guard {} version {} failed on {} rows", name, version, rows, e);
@@ -232,13 +257,13 @@ public final class ServedGuard implements AutoCloseable {
   }
 
   private Guard.Answer answer(List<Job> batch, int rows) {
-    float[] values = batch.get(0).values;
+    float[] values = batch.get(0).values();
     if (batch.size() > 1) {
       values = new float[Math.multiplyExact(rows, rowLength)];
       int at = 0;
       for (Job job : batch) {
-        System.arraycopy(job.values, 0, values, at, job.values.length);
-        at += job.values.length;
+        System.arraycopy(job.values(), 0, values, at, job.values().length);
+        at += job.values().length;
       }
     }
     long[] inner = guard.info().inputShape();
@@ -251,22 +276,25 @@ public final class ServedGuard implements AutoCloseable {
   }
 
   private void tell(List<Job> batch, List<Verdict> verdicts) {
-    List<float[]> inputs = new ArrayList<>(verdicts.size());
+    List<JudgedBatch.Request> requests = new ArrayList<>(batch.size());
+    long now = System.nanoTime();
+    int from = 0;
     for (Job job : batch) {
-      for (int row = 0; row < job.rows; row++) {
-        inputs.add(Arrays.copyOfRange(job.values, row * rowLength, (row + 1) * rowLength));
-      }
+      requests.add(
+          new JudgedBatch.Request(
+              job.asked.id(),
+              job.asked.stream(),
+              job.values(),
+              verdicts.subList(from, from + job.rows()),
+              now - job.since));
+      from += job.rows();
     }
-    try {
-      listener.judged(name, version, shadow, inputs, verdicts);
-    } catch (RuntimeException e) {
-      LOG.warn("A listener failed on a batch of {}: {}", name, e.toString());
-    }
+    listener.judged(new JudgedBatch(name, version, shadow, Instant.now(), requests));
     ServedGuard watcher = follower;
     if (watcher != null) {
       for (Job job : batch) {
         try {
-          watcher.submit(job.values, job.rows);
+          watcher.submit(job.asked);
         } catch (Refusal tooMany) {
           // A shadow that cannot keep up misses rows; clients never wait for it.
           return;

@@ -3,13 +3,13 @@ package org.outrigger.serve;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.DistributionSummary;
 import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.core.instrument.binder.jvm.JvmThreadMetrics;
 import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.outrigger.core.torch.ResidentMemory;
 import org.outrigger.guard.Verdict;
@@ -67,10 +67,18 @@ final class ServerMetrics implements AutoCloseable {
   }
 
   /** Counts verdicts. */
-  void judged(String guard, boolean shadow, List<Verdict> verdicts) {
-    long unknown = verdicts.stream().filter(Verdict::unknown).count();
-    rows(guard, shadow, "known").increment(verdicts.size() - unknown);
-    rows(guard, shadow, "unknown").increment(unknown);
+  void judged(JudgedBatch batch) {
+    long unknown = 0;
+    for (JudgedBatch.Request request : batch.requests()) {
+      unknown += request.verdicts().stream().filter(Verdict::unknown).count();
+    }
+    rows(batch.guard(), batch.shadow(), "known").increment(batch.rows() - unknown);
+    rows(batch.guard(), batch.shadow(), "unknown").increment(unknown);
+  }
+
+  /** For metrics of the server's parts. */
+  MeterRegistry registry() {
+    return registry;
   }
 
   private Counter rows(String guard, boolean shadow, String verdict) {

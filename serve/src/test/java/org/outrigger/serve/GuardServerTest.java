@@ -171,7 +171,7 @@ class GuardServerTest {
   @Test
   void gathersRequestsIntoBatchesAndOneBadOneHurtsNobody() throws Exception {
     ConcurrentLinkedQueue<Integer> sizes = new ConcurrentLinkedQueue<>();
-    server.listen((guard, version, shadow, inputs, verdicts) -> sizes.add(verdicts.size()));
+    server.listen(batch -> sizes.add(batch.rows()));
     List<CompletableFuture<HttpResponse<byte[]>>> answers = new ArrayList<>();
     float[] one = ServedModel.rows(1);
     for (int i = 0; i < 60; i++) {
@@ -250,8 +250,7 @@ class GuardServerTest {
       watched.guards().load("digits", bundle);
       watched.guards().shadow("digits", other);
       ConcurrentLinkedQueue<String> seen = new ConcurrentLinkedQueue<>();
-      watched.listen(
-          (guard, version, shadow, inputs, verdicts) -> seen.add(version + (shadow ? "s" : "")));
+      watched.listen(batch -> seen.add(batch.version() + (batch.shadow() ? "s" : "")));
       HttpResponse<byte[]> response =
           ServedModel.post(watched, INFER, ServedModel.request(ServedModel.rows(2), 2));
       assertThat(ServedModel.json(response)).containsEntry("model_version", "1");

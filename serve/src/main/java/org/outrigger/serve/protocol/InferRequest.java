@@ -9,6 +9,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.UUID;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
@@ -22,18 +24,21 @@ import tools.jackson.core.json.JsonFactory;
  * what the body's own size allows, nesting is bounded, and whatever does not fit is a {@link
  * Refusal} with a message.
  *
- * @param id of the request, given back in the answer; null if it has none
+ * @param id of the request, given back in the answer; one is made up if the client gives none
+ * @param stream whose rows these are: the parameter {@code stream}; {@code ""} if there is none
  * @param inputs by name, in order
  * @param outputs the outputs that are wanted, with whether each is wanted in binary; empty for all
  * @param binary whether outputs are wanted in binary unless they say otherwise
  */
 public record InferRequest(
-    @Nullable String id,
+    String id,
+    String stream,
     Map<String, InputTensor> inputs,
     Map<String, @Nullable Boolean> outputs,
     boolean binary) {
   private static final int MOST_DIMENSIONS = 8;
   private static final int MOST_TENSORS = 64;
+  private static final Pattern NAMED = Pattern.compile("[\\x21-\\x7E][\\x20-\\x7E]{0,127}");
   private static final JsonFactory JSON =
       JsonFactory.builder()
           .streamReadConstraints(
@@ -99,6 +104,7 @@ public record InferRequest(
     InferRequest request() {
       expect(json.nextToken(), JsonToken.START_OBJECT, "The request");
       String id = null;
+      String stream = "";
       boolean binary = false;
       Map<String, InputTensor> inputs = new LinkedHashMap<>();
       Map<String, @Nullable Boolean> outputs = new LinkedHashMap<>();
@@ -107,17 +113,33 @@ public record InferRequest(
         String key = once(seen, json.currentName());
         JsonToken value = json.nextToken();
         switch (key) {
-          case "id" -> id = text(value, "id");
+          case "id" -> id = named(text(value, "id"), "id");
           case "inputs" -> inputs(value, inputs);
           case "outputs" -> outputs(value, outputs);
-          case "parameters" -> binary = flag(parameters(value), "binary_data_output", false);
+          case "parameters" -> {
+            Map<String, Object> parameters = parameters(value);
+            binary = flag(parameters, "binary_data_output", false);
+            if (parameters.containsKey("stream")) {
+              stream = named(parameters.get("stream"), "The parameter stream");
+            }
+          }
           default -> json.skipChildren();
         }
       }
       if (inputs.isEmpty()) {
         throw Refusal.bad("The request has no inputs.");
       }
-      return new InferRequest(id, inputs, outputs, binary);
+      // A random id, so that labels can name the request later.
+      return new InferRequest(
+          id == null ? UUID.randomUUID().toString() : id, stream, inputs, outputs, binary);
+    }
+
+    /** A name that may go into logs, files and headers as it is. */
+    private static String named(@Nullable Object value, String what) {
+      if (!(value instanceof String name) || !NAMED.matcher(name).matches()) {
+        throw Refusal.bad(what + " is 1 to 128 printable ASCII characters, no space first.");
+      }
+      return name;
     }
 
     private static String once(Set<String> seen, String key) {

@@ -26,9 +26,7 @@ public final class InferResponse {
     this.request = request;
     head.put("model_name", model);
     head.put("model_version", version);
-    if (request.id() != null) {
-      head.put("id", request.id());
-    }
+    head.put("id", request.id());
   }
 
   /** Whether the client wants this output. */

@@ -1,0 +1,44 @@
+package org.outrigger.serve;
+
+import java.time.Instant;
+import java.util.List;
+import org.outrigger.guard.Verdict;
+
+/**
+ * What a guard answered in one forward pass.
+ *
+ * @param guard the served name
+ * @param version of it
+ * @param shadow whether this guard only watches, so that no client saw the verdicts
+ * @param at when it was judged
+ * @param requests in the order they came
+ */
+public record JudgedBatch(
+    String guard, String version, boolean shadow, Instant at, List<Request> requests) {
+  public JudgedBatch {
+    requests = List.copyOf(requests);
+  }
+
+  /**
+   * One request's rows.
+   *
+   * @param id of the request: the client's, or one that the server made up; labels name it later
+   * @param stream whose rows they are, as the client said; {@code ""} if it did not
+   * @param inputs [rows * values of a row] in row-major order; not to be changed
+   * @param verdicts one a row
+   * @param nanos from when the request was accepted until it was judged
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Request(
+      String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
+    /** How many rows it has. */
+    public int rows() {
+      return verdicts.size();
+    }
+  }
+
+  /** How many rows all requests have. */
+  public int rows() {
+    return requests.stream().mapToInt(Request::rows).sum();
+  }
+}

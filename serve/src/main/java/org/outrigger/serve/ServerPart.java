@@ -1,0 +1,43 @@
+package org.outrigger.serve;
+
+import io.javalin.config.RoutesConfig;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a server has besides inference: an event store, drift monitors, a dashboard. It is started
+ * before the server listens, is told of all that happens, may add routes, and is closed after the
+ * last request was answered. Only {@link #start}, {@link #routes} and {@link #close} may take long.
+ */
+public interface ServerPart extends TrafficListener, AutoCloseable {
+  /** Its name in the server's status. */
+  String name();
+
+  /** Takes up the server; no request has come yet. */
+  default void start(ServerContext server) {}
+
+  /** Adds routes. What is below {@code /v2/repository/models/} takes the role admin. */
+  default void routes(RoutesConfig routes) {}
+
+  /** A version of a guard was opened and is about to answer (or to watch). */
+  default void opened(ServedGuard guard) {}
+
+  @Override
+  default void judged(JudgedBatch batch) {}
+
+  /** Something happened; the part that published it is told too. */
+  default void happened(ServerEvent event) {}
+
+  /** What is wrong with it, in one sentence; null if nothing is. */
+  default @Nullable String problem() {
+    return null;
+  }
+
+  /** What it knows about a guard, as JSON types; part of the server's status. */
+  default Map<String, Object> status(String guard) {
+    return Map.of();
+  }
+
+  @Override
+  default void close() {}
+}
