@@ -2,12 +2,15 @@ package org.outrigger.cli;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.serve.GuardServer;
+import org.outrigger.serve.ServerPart;
 import org.outrigger.serve.ServerSettings;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -44,7 +47,7 @@ final class ServeCommand implements Runnable {
       names = "--guard",
       paramLabel = "[NAME=]DIR",
       description = "A saved guard; its name is the folder's without .guard. May be repeated.")
-  private java.util.List<String> bundles = java.util.List.of();
+  private List<String> bundles = java.util.List.of();
 
   @Option(
       names = "--shadow",
@@ -126,7 +129,7 @@ final class ServeCommand implements Runnable {
             .withLimits(queue, Math.multiplyExact(megabytes, 1 << 20), 1024)
             .withTokens(tokens)
             .withTls(keystore, System.getenv("OUTRIGGER_KEYSTORE_PASSWORD"));
-    GuardServer server = GuardServer.start(settings, device.name());
+    GuardServer server = GuardServer.start(settings, device.name(), parts());
     try {
       for (String each : bundles) {
         int equals = each.indexOf('=');
@@ -152,6 +155,12 @@ final class ServeCommand implements Runnable {
     out.println("Ctrl-C stops it.");
     out.flush();
     await(server);
+  }
+
+  /** What the server has besides inference. */
+  private ServerPart[] parts() {
+    List<ServerPart> parts = new ArrayList<>();
+    return parts.toArray(ServerPart[]::new);
   }
 
   private static String name(Path bundle) {
