@@ -224,7 +224,7 @@ public final class GuardServer implements AutoCloseable {
     routes.get("/v2/health/live", ctx -> json(ctx, Map.of("live", true)));
     routes.get("/v2/health/ready", ctx -> ready(ctx, !stopping && !guards.names().isEmpty()));
     for (String model : List.of("/v2/models/{model}", "/v2/models/{model}/versions/{version}")) {
-      routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx))));
+      routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx), settings)));
       routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx) != null));
       routes.post(model + "/infer", this::infer);
     }
