@@ -44,10 +44,7 @@ final class Answer {
    * @param bytes in binary; null if it is JSON
    */
   private record Output(
-      String datatype,
-      long width,
-      @Nullable JsonNode data,
-      @Nullable ByteBuffer bytes) {}
+      String datatype, long width, @Nullable JsonNode data, @Nullable ByteBuffer bytes) {}
 
   /**
    * @param body all of it
@@ -135,7 +132,9 @@ final class Answer {
     if (!output.datatype.equals(datatype)) {
       throw wrong(name, "is not of the type " + datatype);
     }
-    if (output.bytes != null && size > 0 && output.bytes.remaining() != rows * output.width * size) {
+    if (output.bytes != null
+        && size > 0
+        && output.bytes.remaining() != rows * output.width * size) {
       throw wrong(name, "has another number of bytes than its shape says");
     }
     return output;
@@ -155,7 +154,9 @@ final class Answer {
     double[] values = new double[rows];
     for (int i = 0; i < rows; i++) {
       values[i] =
-          output.data == null ? bytes(output).getDouble() : output.data.path(i).asDouble(Double.NaN);
+          output.data == null
+              ? bytes(output).getDouble()
+              : output.data.path(i).asDouble(Double.NaN);
       if (Double.isNaN(values[i])) {
         throw wrong(name, "holds something that is no number");
       }

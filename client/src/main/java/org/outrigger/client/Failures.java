@@ -73,7 +73,8 @@ final class Failures {
                       ? "The server points elsewhere (" + status + "), which is not followed."
                       : "The server refused the request (" + status + ").";
         };
-    return new GuardClientException(status, said.isEmpty() ? what : what + " It says: " + said, null);
+    return new GuardClientException(
+        status, said.isEmpty() ? what : what + " It says: " + said, null);
   }
 
   private static String said(byte[] body) {

@@ -29,8 +29,8 @@ import tools.jackson.databind.JsonNode;
  * that the server refuses with 429 or 503 is sent again as {@link Retries} say; after a 503 a guard
  * may judge rows twice. Safe for concurrent use; it needs no closing.
  *
- * <p>All methods throw a {@link GuardClientException} if the server is not reached or refuses, whose
- * first line says what to do; futures end with the same.
+ * <p>All methods throw a {@link GuardClientException} if the server is not reached or refuses,
+ * whose first line says what to do; futures end with the same.
  */
 public final class GuardClient {
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
@@ -109,7 +109,12 @@ public final class GuardClient {
             model -> {
               long[] inner = model.inputShape().stream().mapToLong(Long::longValue).toArray();
               // A flat row of an image's values goes as an image.
-              return ask(call, model, values, rows.length, model.rowLength() == length ? inner : new long[] {length});
+              return ask(
+                  call,
+                  model,
+                  values,
+                  rows.length,
+                  model.rowLength() == length ? inner : new long[] {length});
             });
   }
 
@@ -131,7 +136,11 @@ public final class GuardClient {
     }
     if (count != values.length) {
       throw new IllegalArgumentException(
-          "There are " + values.length + " values, which are not of the shape " + Arrays.toString(shape) + ".");
+          "There are "
+              + values.length
+              + " values, which are not of the shape "
+              + Arrays.toString(shape)
+              + ".");
     }
     if (count == 0) {
       return CompletableFuture.completedFuture(List.of());
@@ -144,7 +153,9 @@ public final class GuardClient {
                 ask(call, model, own, (int) shape[0], Arrays.copyOfRange(shape, 1, shape.length)));
   }
 
-  /** What goes with all requests of one check; the trace is the caller's at the time of the call. */
+  /**
+   * What goes with all requests of one check; the trace is the caller's at the time of the call.
+   */
   private record Call(String id, @Nullable String stream, @Nullable String traceparent) {}
 
   private Call call(CheckOptions options) {
@@ -163,7 +174,9 @@ public final class GuardClient {
       if (!Float.isFinite(values[i])) {
         return CompletableFuture.failedFuture(
             new IllegalArgumentException(
-                "Row " + i / length + " holds NaN or an infinite value: a guard takes finite numbers."));
+                "Row "
+                    + i / length
+                    + " holds NaN or an infinite value: a guard takes finite numbers."));
       }
     }
     int most = Math.min(model.maxRows(), rowsThatFit(model, length));

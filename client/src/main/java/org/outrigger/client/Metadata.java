@@ -23,7 +23,10 @@ final class Metadata {
     long length = 1;
     for (int i = 1; i < shape.size(); i++) {
       long size = shape.path(i).asLong(0);
-      if (size == 0 || size < -1 || size > Integer.MAX_VALUE || length > Integer.MAX_VALUE / Math.abs(size)) {
+      if (size == 0
+          || size < -1
+          || size > Integer.MAX_VALUE
+          || length > Integer.MAX_VALUE / Math.abs(size)) {
         throw GuardClientException.answer("The guard's input has a shape that cannot be");
       }
       length *= Math.abs(size);

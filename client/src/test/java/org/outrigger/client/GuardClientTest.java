@@ -69,8 +69,7 @@ class GuardClientTest {
       List<Verdict> verdicts = server.client().build().check(ROW);
       assertThat(verdicts)
           .containsExactly(
-              new Verdict(
-                  verdicts.get(0).requestId(), 0, 0, "a", 0.5, 0.5, false, "a", null));
+              new Verdict(verdicts.get(0).requestId(), 0, 0, "a", 0.5, 0.5, false, "a", null));
       StubServer.Seen request = server.asked().get(0);
       JsonNode head = head(request);
       assertThat(head.path("inputs").path(0).path("shape").toString()).isEqualTo("[1,2]");
@@ -146,7 +145,8 @@ class GuardClientTest {
         new StubServer(
             request ->
                 tries.incrementAndGet() < 3
-                    ? new Reply(tries.get() == 1 ? 429 : 503, Map.of("Retry-After", "0"), new byte[0])
+                    ? new Reply(
+                        tries.get() == 1 ? 429 : 503, Map.of("Retry-After", "0"), new byte[0])
                     : verdicts(1))) {
       Retries quick = new Retries(2, Duration.ofMillis(1), Duration.ofSeconds(2));
       assertThat(server.client().retries(quick).build().check(ROW)).hasSize(1);
@@ -154,8 +154,7 @@ class GuardClientTest {
       tries.set(-10);
       GuardClientException busy =
           catchThrowableOfType(
-              GuardClientException.class,
-              () -> server.client().retries(quick).build().check(ROW));
+              GuardClientException.class, () -> server.client().retries(quick).build().check(ROW));
       assertThat(busy.status()).isIn(429, 503);
       assertThat(busy).hasMessageContaining("3 tries");
       assertThat(tries).hasValue(-7);
@@ -186,8 +185,7 @@ class GuardClientTest {
   @Test
   void sendsTokenTraceAndStream() throws Exception {
     try (StubServer server = new StubServer(request -> verdicts(1))) {
-      GuardClient client =
-          server.client().token("secret").traceparent(() -> "00-aa-bb-01").build();
+      GuardClient client = server.client().token("secret").traceparent(() -> "00-aa-bb-01").build();
       client.check(CheckOptions.none().withStream("camera 1"), ROW);
       StubServer.Seen request = server.asked().get(0);
       assertThat(request.header("Authorization")).isEqualTo("Bearer secret");
@@ -297,7 +295,8 @@ class GuardClientTest {
           .hasMessageContaining("shape");
       assertThat(server.asked()).isEmpty();
       assertThatThrownBy(() -> CheckOptions.none().withId(" x")).hasMessageContaining("id");
-      assertThatThrownBy(() -> GuardClient.of(URI.create("file:///x"))).hasMessageContaining("http");
+      assertThatThrownBy(() -> GuardClient.of(URI.create("file:///x")))
+          .hasMessageContaining("http");
       assertThatThrownBy(() -> GuardClient.of(URI.create("http://h")).model("../x"))
           .hasMessageContaining("name");
       assertThatThrownBy(
