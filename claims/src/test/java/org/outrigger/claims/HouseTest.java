@@ -77,6 +77,7 @@ class HouseTest {
             "stream",
             "evaluate",
             "guard",
+            "client",
             "claims")) {
       assertThat(CLASSES.that(resideInAPackage("org.outrigger." + module + ".."))).isNotEmpty();
     }
@@ -114,6 +115,19 @@ class HouseTest {
         .should()
         .dependOnClassesThat()
         .resideInAnyPackage("org.outrigger.claims..", "org.outrigger.cli..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void theClientLoadsNoNativeCodeAndKnowsNoOtherModule() {
+    String own = "org.outrigger.client..";
+    noClasses()
+        .that()
+        .resideInAPackage(own)
+        .should()
+        .dependOnClassesThat(
+            resideInAPackage("org.bytedeco..")
+                .or(resideInAPackage(HOUSE).and(resideOutsideOfPackages(own))))
         .check(CLASSES);
   }
 

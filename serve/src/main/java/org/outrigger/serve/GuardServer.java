@@ -48,6 +48,7 @@ public final class GuardServer implements AutoCloseable {
   private static final String JSON = "application/json";
   private static final String BINARY = "application/octet-stream";
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
+  private static final String SAID = "said";
   private static final List<String> TRACE = List.of("traceparent", "tracestate");
 
   private final ServerSettings settings;
@@ -224,7 +225,7 @@ public final class GuardServer implements AutoCloseable {
     routes.get("/v2/health/live", ctx -> json(ctx, Map.of("live", true)));
     routes.get("/v2/health/ready", ctx -> ready(ctx, !stopping && !guards.names().isEmpty()));
     for (String model : List.of("/v2/models/{model}", "/v2/models/{model}/versions/{version}")) {
-      routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx))));
+      routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx), settings)));
       routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx) != null));
       routes.post(model + "/infer", this::infer);
     }
@@ -250,7 +251,7 @@ public final class GuardServer implements AutoCloseable {
     routes.error(
         404,
         ctx -> {
-          if (ctx.result() == null || !JSON.equals(ctx.contentType())) {
+          if (ctx.attribute(SAID) == null) {
             error(ctx, 404, "There is nothing at this path; GET /v2 says what this server is.");
           }
         });
@@ -445,6 +446,7 @@ public final class GuardServer implements AutoCloseable {
   }
 
   private void refuse(Context ctx, Refusal refusal) {
+    ctx.attribute(SAID, true);
     if (refusal.status() == 429 || refusal.status() == 503) {
       ctx.header("Retry-After", "1");
     }

@@ -114,7 +114,7 @@ final class Inference {
   }
 
   /** The metadata of a model. */
-  static Map<String, Object> metadata(ServedGuard guard) {
+  static Map<String, Object> metadata(ServedGuard guard, ServerSettings settings) {
     GuardInfo info = guard.guard().info();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("name", guard.name());
@@ -126,6 +126,8 @@ final class Inference {
     more.put("classNames", info.classNames());
     more.put("threshold", info.threshold().value());
     more.put("accept", info.threshold().accept());
+    more.put("maxRows", settings.maxRows());
+    more.put("maxRequestBytes", settings.maxRequestBytes());
     if (!info.features().isEmpty()) {
       more.put("features", info.features());
     }
