@@ -85,7 +85,12 @@ public final class GuardServer implements AutoCloseable {
     try {
       ServerContext context =
           new ServerContext(
-              server.guards, server.metrics.registry(), settings, server::publish, server.parts);
+              server.guards,
+              server.metrics.registry(),
+              settings,
+              server::publish,
+              server::labelled,
+              server.parts);
       server.parts.forEach(part -> part.start(context));
     } catch (RuntimeException e) {
       server.close();
@@ -168,6 +173,16 @@ public final class GuardServer implements AutoCloseable {
         part.happened(event);
       } catch (RuntimeException e) {
         LOG.warn("The part {} failed on an event", part.name(), e);
+      }
+    }
+  }
+
+  private void labelled(String guard, List<LabelledRow> rows) {
+    for (ServerPart part : parts) {
+      try {
+        part.labelled(guard, rows);
+      } catch (RuntimeException e) {
+        LOG.warn("The part {} failed on labels of {}", part.name(), guard, e);
       }
     }
   }
