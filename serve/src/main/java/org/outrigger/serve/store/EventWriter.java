@@ -172,8 +172,10 @@ final class EventWriter {
       List<LabelledRow> found = tables.match(open, all ? 0 : first);
       open.commit();
       matchedAtStart = true;
+      if (!found.isEmpty()) {
+        labelled.accept(found);
+      }
       answer(work.labels(), found);
-      labelled.accept(found);
     }
     if (System.nanoTime() - retainAt >= 0) {
       retain(open);
