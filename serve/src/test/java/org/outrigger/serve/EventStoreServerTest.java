@@ -49,8 +49,7 @@ class EventStoreServerTest {
         StoreSettings.file(folder.resolve("state").resolve("events.duckdb"))
             .withFlush(Duration.ofMillis(50), 5_000);
     server =
-        GuardServer.start(
-            ServedModel.settings(), "cpu", new EventStore(settings), new Listener());
+        GuardServer.start(ServedModel.settings(), "cpu", new EventStore(settings), new Listener());
     server.guards().load("digits", ServedModel.bundle(folder, 1));
   }
 
@@ -158,7 +157,9 @@ class EventStoreServerTest {
             e -> assertThat(map(e)).containsKeys("at", "predicted", "probability", "latencyMs"));
     Map<String, Object> first = get(MODEL + "/events?limit=2");
     Map<String, Object> second = get(MODEL + "/events?limit=1&page=" + first.get("next"));
-    assertThat(list(first, "events")).hasSize(2).doesNotContainAnyElementsOf(list(second, "events"));
+    assertThat(list(first, "events"))
+        .hasSize(2)
+        .doesNotContainAnyElementsOf(list(second, "events"));
     assertThat(list(get(MODEL + "/events?to=2001-01-01T00:00:00Z"), "events")).isEmpty();
     Map<String, Object> history = get("/v2/history?kind=loaded");
     assertThat(map(list(history, "events").get(0)))
@@ -189,8 +190,7 @@ class EventStoreServerTest {
 
   @Test
   void whatIsHostileStaysAValue() throws Exception {
-    assertThat(
-            list(get("/v2/history?guard=x%27%3B%20DROP%20TABLE%20events%3B%20--"), "events"))
+    assertThat(list(get("/v2/history?guard=x%27%3B%20DROP%20TABLE%20events%3B%20--"), "events"))
         .isEmpty();
     assertThat(ServedModel.get(server, "/v2/models/nothing/quality").statusCode()).isEqualTo(404);
     assertThat(ServedModel.post(server, "/v2/models/nothing/labels", "{}").statusCode())

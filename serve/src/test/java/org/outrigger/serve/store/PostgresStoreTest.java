@@ -41,8 +41,7 @@ class PostgresStoreTest extends StoreContract {
         Statement statement = connection.createStatement()) {
       statement.execute("CREATE DATABASE " + name);
     }
-    return StoreSettings.at(
-            "jdbc:postgresql://localhost:" + postgres.getPort() + "/" + name)
+    return StoreSettings.at("jdbc:postgresql://localhost:" + postgres.getPort() + "/" + name)
         .withUser("postgres", "postgres");
   }
 
@@ -108,8 +107,7 @@ class PostgresStoreTest extends StoreContract {
   void anAddressWhereNobodyListensSaysWhatToCheck() {
     assertThatThrownBy(
             () ->
-                new EventStore(
-                        StoreSettings.at("jdbc:postgresql://localhost:1/x?password=secret"))
+                new EventStore(StoreSettings.at("jdbc:postgresql://localhost:1/x?password=secret"))
                     .start(null))
         .isInstanceOf(OutriggerException.class)
         .hasMessageContaining("cannot be reached")

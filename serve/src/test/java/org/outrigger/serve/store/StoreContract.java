@@ -123,8 +123,7 @@ abstract class StoreContract {
               new PostedLabel("r1", 2, 7),
               new PostedLabel("r2", 0, 5));
       assertThat(result.matched())
-          .containsExactlyInAnyOrder(
-              new LabelResult.Name("r1", 1), new LabelResult.Name("r1", 2));
+          .containsExactlyInAnyOrder(new LabelResult.Name("r1", 1), new LabelResult.Name("r1", 2));
       assertThat(store.labelled).extracting(LabelledRow::row).containsExactly(1, 2);
       assertThat(store.labelled).extracting(LabelledRow::correct).containsExactly(true, false);
       store.queue.offer(Batches.rows("other", "r2", 1));
@@ -192,14 +191,12 @@ abstract class StoreContract {
           new PostedLabel("a", 1, 3),
           new PostedLabel("old", 0, 1));
       LiveQuality.Counter answering = new LiveQuality.Counter();
-      var versions =
-          store.queries.quality("digits", NOW.minus(Duration.ofHours(24)), answering);
+      var versions = store.queries.quality("digits", NOW.minus(Duration.ofHours(24)), answering);
       LiveQuality quality = answering.quality();
       assertThat(quality.labelled()).isEqualTo(2);
       assertThat(quality.accuracy()).isEqualTo(0.5);
       assertThat(quality.brier()).isCloseTo((0.01 + 0.36) / 2, within(1e-12));
-      assertThat(quality.nll())
-          .isCloseTo(-(Math.log(0.9) + Math.log(0.4)) / 2, within(1e-12));
+      assertThat(quality.nll()).isCloseTo(-(Math.log(0.9) + Math.log(0.4)) / 2, within(1e-12));
       assertThat(quality.ece()).isCloseTo((0.1 + 0.6) / 2, within(1e-12));
       assertThat(quality.accepted()).isEqualTo(new LiveQuality.Outcomes(1, 0));
       assertThat(quality.unknown()).isEqualTo(new LiveQuality.Outcomes(1, 1));
@@ -243,8 +240,7 @@ abstract class StoreContract {
       assertThat(seen).isEqualTo(expected);
       assertThat(
               store.queries.rows(
-                  new EventQuery(
-                      "digits", null, NOW.plusMillis(1), NOW.plusMillis(2), 100, null)))
+                  new EventQuery("digits", null, NOW.plusMillis(1), NOW.plusMillis(2), 100, null)))
           .hasSize(10);
       assertThat(store.queries.count("digits")).isEqualTo(25);
     }
@@ -358,8 +354,7 @@ abstract class StoreContract {
 
   @Test
   void whatIsTooManyIsDroppedByTheRequestAndCounted() throws Exception {
-    StoreSettings settings =
-        fresh().withFlush(Duration.ofMinutes(10), 8).withQueue(20, 1 << 20);
+    StoreSettings settings = fresh().withFlush(Duration.ofMinutes(10), 8).withQueue(20, 1 << 20);
     WriteQueue queue = new WriteQueue(settings);
     assertThat(queue.offer(Batches.rows("g", "a", 15))).isZero();
     assertThat(queue.offer(Batches.rows("g", "b", 6))).isEqualTo(6);
