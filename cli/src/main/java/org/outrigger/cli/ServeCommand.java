@@ -12,6 +12,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.serve.GuardServer;
 import org.outrigger.serve.ServerPart;
 import org.outrigger.serve.ServerSettings;
+import org.outrigger.serve.store.EventStore;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -22,7 +23,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "serve",
     mixinStandardHelpOptions = true,
-    subcommands = {ServeTokenCommand.class, ServeLoadCommand.class},
+    subcommands = {ServeTokenCommand.class, ServeLoadCommand.class, ServeEventsCommand.class},
     description = {
       "Serves guards over HTTP with the Open Inference Protocol, version 2: clients of KServe and"
           + " Triton work, and get the guard's verdict as further outputs.",
@@ -113,6 +114,8 @@ final class ServeCommand implements Runnable {
   private @Nullable Path keystore;
 
   @Mixin private Device device;
+  @Mixin private DataDir dataDir;
+  @Mixin private StoreOptions store;
 
   @Override
   public void run() {
@@ -129,7 +132,8 @@ final class ServeCommand implements Runnable {
             .withLimits(queue, Math.multiplyExact(megabytes, 1 << 20), 1024)
             .withTokens(tokens)
             .withTls(keystore, System.getenv("OUTRIGGER_KEYSTORE_PASSWORD"));
-    GuardServer server = GuardServer.start(settings, device.name(), parts());
+    ServerPart[] parts = parts();
+    GuardServer server = GuardServer.start(settings, device.name(), parts);
     try {
       for (String each : bundles) {
         int equals = each.indexOf('=');
@@ -147,6 +151,11 @@ final class ServeCommand implements Runnable {
     for (String name : server.guards().names()) {
       out.println("Serving " + name + " at " + address + "/v2/models/" + name);
     }
+    for (ServerPart part : parts) {
+      if (part instanceof EventStore events) {
+        out.println("Storing events in " + events.location());
+      }
+    }
     if (!host.equals("127.0.0.1") && !host.equals("localhost") && tokens == null) {
       spec.commandLine()
           .getErr()
@@ -160,6 +169,10 @@ final class ServeCommand implements Runnable {
   /** What the server has besides inference. */
   private ServerPart[] parts() {
     List<ServerPart> parts = new ArrayList<>();
+    EventStore events = store.part(dataDir);
+    if (events != null) {
+      parts.add(events);
+    }
     return parts.toArray(ServerPart[]::new);
   }
 

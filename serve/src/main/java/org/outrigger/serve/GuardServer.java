@@ -86,7 +86,12 @@ public final class GuardServer implements AutoCloseable {
     try {
       ServerContext context =
           new ServerContext(
-              server.guards, server.metrics.registry(), settings, server::publish, server.parts);
+              server.guards,
+              server.metrics.registry(),
+              settings,
+              server::publish,
+              server::labelled,
+              server.parts);
       server.parts.forEach(part -> part.start(context));
     } catch (RuntimeException e) {
       server.close();
@@ -169,6 +174,16 @@ public final class GuardServer implements AutoCloseable {
         part.happened(event);
       } catch (RuntimeException e) {
         LOG.warn("The part {} failed on an event", part.name(), e);
+      }
+    }
+  }
+
+  private void labelled(String guard, List<LabelledRow> rows) {
+    for (ServerPart part : parts) {
+      try {
+        part.labelled(guard, rows);
+      } catch (RuntimeException e) {
+        LOG.warn("The part {} failed on labels of {}", part.name(), guard, e);
       }
     }
   }
@@ -362,7 +377,8 @@ public final class GuardServer implements AutoCloseable {
       throw new Refusal(503, "The server stops.");
     }
     ServedGuard guard = asked(ctx);
-    InferRequest request = InferRequest.read(body(ctx), jsonLength(ctx));
+    InferRequest request =
+        InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
     CompletableFuture<ServedGuard.Result> result =
@@ -395,34 +411,6 @@ public final class GuardServer implements AutoCloseable {
     }
     LOG.error("A request failed", cause);
     return new Refusal(500, "The server failed; its log says why.");
-  }
-
-  private byte[] body(Context ctx) throws IOException {
-    if (ctx.header("Content-Encoding") != null) {
-      unread(ctx);
-      throw new Refusal(415, "A compressed body is not taken: send it as it is.");
-    }
-    int most = settings.maxRequestBytes();
-    String told = ctx.header("Content-Length");
-    if (told != null && told.length() > 10 || ctx.req().getContentLengthLong() > most) {
-      unread(ctx);
-      throw tooLarge(most);
-    }
-    byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
-    if (body.length > most) {
-      unread(ctx);
-      throw tooLarge(most);
-    }
-    return body;
-  }
-
-  /** The rest of the body is not read, so no other request can follow on this connection. */
-  private static void unread(Context ctx) {
-    ctx.header("Connection", "close");
-  }
-
-  private static Refusal tooLarge(int most) {
-    return new Refusal(413, "The body is larger than " + most + " bytes: send fewer rows.");
   }
 
   private static int jsonLength(Context ctx) {
