@@ -458,6 +458,16 @@ public final class GuardMonitor implements Stateful, AutoCloseable {
         : null;
   }
 
+  /** How many windows were tested so far. */
+  public long windows() {
+    return windows;
+  }
+
+  /** How many rows wait for their window to fill. */
+  public int waiting() {
+    return waiting;
+  }
+
   /** What has been seen so far. */
   public Summary summary() {
     return new Summary(
@@ -491,7 +501,17 @@ public final class GuardMonitor implements Stateful, AutoCloseable {
       long labelWindows,
       Map<String, List<Boolean>> recent,
       Map<String, Boolean> drifting,
-      List<MonitoredWindow> history) {}
+      List<MonitoredWindow> history) {
+    /** Whether nothing is missing. */
+    boolean whole() {
+      return java.util.stream.Stream.of(features, detectors, from, to, recent, drifting, history)
+              .noneMatch(java.util.Objects::isNull)
+          && waiting >= 0
+          && unknown >= 0
+          && waitingLabels >= 0
+          && waitingErrors >= 0;
+    }
+  }
 
   @Override
   public State state() {
@@ -550,6 +570,9 @@ public final class GuardMonitor implements Stateful, AutoCloseable {
       saved = Json.mapper().readValue(state.text("monitor"), Saved.class);
     } catch (tools.jackson.core.JacksonException e) {
       throw new OutriggerException("The saved monitor is damaged: start anew without it.", e);
+    }
+    if (!saved.whole()) {
+      throw new OutriggerException("The saved monitor is damaged: start anew without it.");
     }
     if (!saved.features.equals(reference.features())
         || !saved.detectors.equals(slugs())

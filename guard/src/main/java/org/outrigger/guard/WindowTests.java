@@ -98,8 +98,10 @@ final class WindowTests implements AutoCloseable {
       return null;
     }
     Bbse bbse = new Bbse();
-    bbse.fit(votes(reference.predicted()), Tensors.labels(labels));
-    return bbse;
+    Tensor votes = votes(reference.predicted());
+    bbse.fit(votes, Tensors.labels(labels));
+    // Predictions that do not tell classes apart estimate nothing.
+    return bbse.estimate(votes).regularised() ? null : bbse;
   }
 
   /** Predicted labels as probabilities, [n, C]. */
