@@ -102,7 +102,9 @@ class GuardMonitorTest {
                 .filter(s -> s <= guard.info().threshold().value())
                 .count()
             / (double) reference.size();
-    assertThat(accepted).isEqualTo(guard.info().threshold().accepted());
+    // Rows at the threshold may fall on either side: they went through the model in other batches.
+    assertThat(accepted)
+        .isCloseTo(guard.info().threshold().accepted(), org.assertj.core.data.Offset.offset(0.01));
   }
 
   @Test
