@@ -69,8 +69,7 @@ final class AdaptationOptions {
       return new Adaptation(AdaptationSettings.off());
     }
     return new Adaptation(
-        AdaptationSettings.on(
-                stack.isEmpty() ? null : stack, dataDir.get().resolve("adaptation"))
+        AdaptationSettings.on(stack.isEmpty() ? null : stack, dataDir.get().resolve("adaptation"))
             .withBatch(batch)
             .withStreams(streams, stored)
             .withCheckpoint(Duration.ofSeconds(checkpoint))

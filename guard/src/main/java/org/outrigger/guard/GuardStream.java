@@ -141,8 +141,7 @@ public final class GuardStream implements Stateful, AutoCloseable {
     Tensor moved =
         Scopes.scoped(
             () -> {
-              Tensor both =
-                  before == null ? added : torch.cat(new TensorVector(before, added), 0);
+              Tensor both = before == null ? added : torch.cat(new TensorVector(before, added), 0);
               long most = Math.min(both.size(0), batch);
               return Scopes.own(both.narrow(0, both.size(0) - most, most).detach().clone());
             });

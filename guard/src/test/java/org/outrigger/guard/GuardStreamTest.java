@@ -61,8 +61,13 @@ class GuardStreamTest {
         Scopes.scoped(
             () ->
                 Scopes.own(
-                    digits.inputs().narrow(0, 400, 160).mul(new Scalar(0.35)).add(new Scalar(0.3))));
-    dark = Scopes.scoped(() -> Scopes.own(digits.inputs().narrow(0, 600, 160).mul(new Scalar(0.5))));
+                    digits
+                        .inputs()
+                        .narrow(0, 400, 160)
+                        .mul(new Scalar(0.35))
+                        .add(new Scalar(0.3))));
+    dark =
+        Scopes.scoped(() -> Scopes.own(digits.inputs().narrow(0, 600, 160).mul(new Scalar(0.5))));
   }
 
   @AfterAll
@@ -97,7 +102,8 @@ class GuardStreamTest {
                 .forEach(
                     (name, tensor) -> {
                       double[] flat = Tensors.doubles(tensor.to(torch.ScalarType.Double));
-                      all.put(name, IntStream.range(0, flat.length).mapToObj(i -> flat[i]).toList());
+                      all.put(
+                          name, IntStream.range(0, flat.length).mapToObj(i -> flat[i]).toList());
                     }));
     return all;
   }
@@ -181,8 +187,20 @@ class GuardStreamTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "tent", "eata:beta=0", "sar", "delta", "note", "rotta", "cotta", "unmix-tns", "ema-bn",
-        "t3a", "lame", "open-set-tta/tent", "periodic-reset:every=2/tent", "roid/unmix-tns"
+        "tent",
+        "eata:beta=0",
+        "sar",
+        "delta",
+        "note",
+        "rotta",
+        "cotta",
+        "unmix-tns",
+        "ema-bn",
+        "t3a",
+        "lame",
+        "open-set-tta/tent",
+        "periodic-reset:every=2/tent",
+        "roid/unmix-tns"
       })
   void aRestoredStreamGoesOnToTheLastBit(String stack, @TempDir Path folder) {
     Path file = folder.resolve("stream.safetensors");
@@ -214,8 +232,9 @@ class GuardStreamTest {
           GuardStream b = after.open()) {
         assertThat(after.id()).isEqualTo(before.id());
         assertThat(learned(b)).isEqualTo(learned(a));
-        assertThat(learned(b).keySet()).as("what EATA learned from the source").anyMatch(
-            name -> name.contains("statistics"));
+        assertThat(learned(b).keySet())
+            .as("what EATA learned from the source")
+            .anyMatch(name -> name.contains("statistics"));
         logits(b, faint, 0, 64, 32);
         assertThat(own.adapter().usage().batches()).isEqualTo(1);
       }
@@ -259,10 +278,7 @@ class GuardStreamTest {
           .hasMessageContaining("tent:lr=0.01")
           .hasMessageContaining("start the stream anew");
       assertThatThrownBy(
-              () ->
-                  tent.restore(
-                      new State(
-                          "guard-stream", 1, tent.state().values(), Map.of())))
+              () -> tent.restore(new State("guard-stream", 1, tent.state().values(), Map.of())))
           .isInstanceOf(OutriggerException.class);
       assertThat(learned(tent)).isEqualTo(before);
     }

@@ -376,7 +376,8 @@ public final class GuardServer implements AutoCloseable {
       throw new Refusal(503, "The server stops.");
     }
     ServedGuard guard = asked(ctx);
-    InferRequest request = InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
+    InferRequest request =
+        InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
     CompletableFuture<ServedGuard.Result> result =

@@ -26,9 +26,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A guard with a queue before it; the model itself answers, also if the bundle holds an adapter,
- * unless {@linkplain #answerStreams streams} are followed. One thread takes what waits, up to a batch, and waits a little
- * for more to come. When too many rows wait, further ones are refused at once (429). What was
- * accepted is answered, also when it is closed.
+ * unless {@linkplain #answerStreams streams} are followed. One thread takes what waits, up to a
+ * batch, and waits a little for more to come. When too many rows wait, further ones are refused at
+ * once (429). What was accepted is answered, also when it is closed.
  */
 public final class ServedGuard implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedGuard.class);

@@ -71,7 +71,8 @@ public final class Adaptation implements ServerPart {
     context = server;
     if (settings.enabled()) {
       long every = settings.checkpoint().toMillis();
-      var unused = clock.scheduleWithFixedDelay(this::checkpoint, every, every, TimeUnit.MILLISECONDS);
+      var unused =
+          clock.scheduleWithFixedDelay(this::checkpoint, every, every, TimeUnit.MILLISECONDS);
     }
   }
 

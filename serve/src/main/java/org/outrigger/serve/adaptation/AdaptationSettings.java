@@ -32,8 +32,7 @@ public record AdaptationSettings(
     HyperParameter.atLeast("batch", batch, 1);
     HyperParameter.atLeast("streams", streams, 1);
     HyperParameter.require(stored >= streams, "stored", stored, "as many as streams, or more");
-    HyperParameter.require(
-        checkpoint.toMillis() >= 1, "checkpoint", checkpoint, "1 ms or longer");
+    HyperParameter.require(checkpoint.toMillis() >= 1, "checkpoint", checkpoint, "1 ms or longer");
   }
 
   /** Switched off. */
@@ -46,8 +45,7 @@ public record AdaptationSettings(
    * Switched on: batches of 64 rows, 16 streams in memory and 1000 on disk, written every minute.
    */
   public static AdaptationSettings on(@Nullable String stack, Path folder) {
-    return new AdaptationSettings(
-        true, stack, 64, 16, 1000, Duration.ofSeconds(60), "", folder);
+    return new AdaptationSettings(true, stack, 64, 16, 1000, Duration.ofSeconds(60), "", folder);
   }
 
   public AdaptationSettings withBatch(int rows) {
@@ -66,7 +64,6 @@ public record AdaptationSettings(
   }
 
   public AdaptationSettings withDefaultStream(String name) {
-    return new AdaptationSettings(
-        enabled, stack, batch, streams, stored, checkpoint, name, folder);
+    return new AdaptationSettings(enabled, stack, batch, streams, stored, checkpoint, name, folder);
   }
 }

@@ -107,7 +107,13 @@ class AdaptationTest {
   static String body(String stream, int from, int n) {
     Map<String, Object> input =
         Map.of(
-            "name", "input", "datatype", "FP32", "shape", List.of(n, 1, 8, 8), "data",
+            "name",
+            "input",
+            "datatype",
+            "FP32",
+            "shape",
+            List.of(n, 1, 8, 8),
+            "data",
             Arrays.copyOfRange(rows, from * ROW, (from + n) * ROW));
     return Json.compact(
         stream.isEmpty()
@@ -231,10 +237,9 @@ class AdaptationTest {
       }
       assertThat(streams(server)).containsEntry("enabled", false);
       assertThat(
-              send(
-                      to(server.port(), "/v2/repository/models/digits/streams/camera/reset")
-                          .POST(HttpRequest.BodyPublishers.noBody())
-                          .build())
+              send(to(server.port(), "/v2/repository/models/digits/streams/camera/reset")
+                      .POST(HttpRequest.BodyPublishers.noBody())
+                      .build())
                   .statusCode())
           .isEqualTo(404);
     }
@@ -471,8 +476,13 @@ class AdaptationTest {
       }
     }
     Collections.addAll(
-        command, "-Xmx512m", "-cp", System.getProperty("java.class.path"),
-        KilledServer.class.getName(), bundle.toString(), data.toString());
+        command,
+        "-Xmx512m",
+        "-cp",
+        System.getProperty("java.class.path"),
+        KilledServer.class.getName(),
+        bundle.toString(),
+        data.toString());
     Process process =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
     List<Object> before = new ArrayList<>();
