@@ -56,7 +56,7 @@ public final class GuardStreams implements AutoCloseable {
           "The guard on "
               + guard.model().name()
               + " holds no adapter: name a stack, such as eata:beta=0, or fit the guard with one"
-              + " ('outrigger guard fit --adapt').");
+              + " ('outrigger guard fit --adapter').");
     }
     String described = own == null ? "" : Adapters.describe(own);
     String named = wanted == null ? described : wanted;
@@ -108,7 +108,7 @@ public final class GuardStreams implements AutoCloseable {
       throw new OutriggerException(
           stack
               + " learns from data that the model knows, which a fitted guard no longer has: fit"
-              + " the guard with it ('outrigger guard fit --adapt'), or take a stack that needs"
+              + " the guard with it ('outrigger guard fit --adapter'), or take a stack that needs"
               + " none, such as eata:beta=0.");
     }
     net.start(guard.model(), null);
