@@ -9,6 +9,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Consumer;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.AutoGradMode;
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -238,6 +240,32 @@ public final class SafetyNet extends Decorator<SafetyNet.Settings> {
     rollBack(batch, reason);
     output.close();
     return reference;
+  }
+
+  /**
+   * Predicts a batch as {@link #adapt} would, and learns nothing: the state stays as it is. While
+   * the adapter is caught, or where its logits are not finite, the source model answers.
+   *
+   * @param inputs [N, ...], finite; N at least {@link #minimumBatch()}
+   * @return as of {@link #adapt}; the caller owns it
+   */
+  public Output predict(Tensor inputs) {
+    try (PointerScope scope = new PointerScope();
+        AutoGradMode off = new AutoGradMode(false)) {
+      if (resting()) {
+        return kept(sourceModel().predict(inputs));
+      }
+      try (Snapshot before = inner().snapshot()) {
+        Output output;
+        try {
+          output = inner().adapt(inputs);
+        } finally {
+          inner().restore(before.state());
+        }
+        boolean finite = output.logits().isfinite().all().item_bool();
+        return kept(finite ? output : sourceModel().predict(inputs));
+      }
+    }
   }
 
   private void look(Tensor logits, Tensor reference) {

@@ -102,6 +102,25 @@ class SafetyNetTest {
   }
 
   @Test
+  void predictingSaysWhatAdaptingWouldAndLearnsNothing() {
+    try (SafetyNet net = (SafetyNet) Adapters.parse("safety-net:every=2/tent");
+        SafetyNet other = (SafetyNet) Adapters.parse("safety-net:every=2/tent")) {
+      net.start(model, null);
+      other.start(model, null);
+      for (Tensor batch : stream.subList(0, 10)) {
+        Scopes.run(
+            () -> {
+              float[] said = Tensors.floats(net.predict(batch).logits());
+              assertThat(Tensors.floats(net.predict(batch).logits())).containsExactly(said);
+              assertThat(Tensors.floats(net.adapt(batch).logits())).containsExactly(said);
+              assertThat(Tensors.floats(other.adapt(batch).logits())).containsExactly(said);
+            });
+      }
+      assertThat(net.usage()).isEqualTo(other.usage());
+    }
+  }
+
+  @Test
   void predictionsThatAreNotNumbersAreCaughtAtOnce() {
     try (SafetyNet net = (SafetyNet) Adapters.parse("safety-net:every=50/tent")) {
       net.start(model, null);

@@ -116,6 +116,7 @@ final class ServeCommand implements Runnable {
   @Mixin private Device device;
   @Mixin private DataDir dataDir;
   @Mixin private StoreOptions store;
+  @Mixin private AdaptationOptions adaptation;
 
   @Override
   public void run() {
@@ -173,6 +174,7 @@ final class ServeCommand implements Runnable {
     if (events != null) {
       parts.add(events);
     }
+    parts.add(adaptation.part(dataDir::folder));
     return parts.toArray(ServerPart[]::new);
   }
 

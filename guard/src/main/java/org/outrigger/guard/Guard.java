@@ -49,6 +49,7 @@ import org.outrigger.detect.Detector;
  * <p>A guard may follow the stream: with {@link GuardBuilder#adapt} labels and probabilities come
  * from an adapter, which learns from every batch that is checked, while the detectors judge what
  * the model itself makes of the inputs, as they were fitted. The adapter stands on a safety net.
+ * Several streams do not share it: {@link #streams} gives each an adapter of its own.
  *
  * <p>{@code check} is safe for concurrent use; batches reach an adapter one after the other.
  */
@@ -155,15 +156,45 @@ public final class Guard implements AutoCloseable {
    * @throws OutriggerException also if it is to be watched but has no reference
    */
   public Answer answer(Tensor inputs, boolean watch) {
+    return answer(inputs, watch, this::adapted);
+  }
+
+  /** As {@link #answer}, by the model alone, whether there is an adapter or not. */
+  public Answer modelAnswer(Tensor inputs, boolean watch) {
+    return answer(inputs, watch, (rows, output) -> output.logits());
+  }
+
+  /** As {@link #answer}, with logits from elsewhere. */
+  Answer answer(Tensor inputs, boolean watch, Follower follower) {
     if (!watch) {
-      Judged judged = judge(inputs, null, null);
+      Judged judged = judge(inputs, null, follower, null);
       return new Answer(verdicts(judged, null), judged.logits, null);
     }
     Watched watched = requireReference().watched();
     float[][] values = new float[1][];
     Judged judged =
-        judge(inputs, null, (x, output) -> values[0] = Tensors.floats(watched.of(x, output)));
+        judge(
+            inputs, null, follower, (x, output) -> values[0] = Tensors.floats(watched.of(x, output)));
     return new Answer(verdicts(judged, null), judged.logits, values[0]);
+  }
+
+  /** Gives the logits that labels and probabilities come from. */
+  interface Follower {
+    /** Logits [N, C] of the inputs, of which {@code output} is what the model makes; in a scope. */
+    Tensor logits(Tensor inputs, Output output);
+  }
+
+  /**
+   * Where streams start that have an adapter each; the model is shared.
+   *
+   * @param stack of the adapters, as {@code Adapters.parse} reads it, on a safety net in any case;
+   *     null for the guard's own, as it was when the guard was fitted
+   * @param batch how many rows they learn from at a time, 1 or more
+   * @throws OutriggerException if the guard has no adapter and none is named, or if the stack needs
+   *     data that a fitted guard no longer has
+   */
+  public GuardStreams streams(@Nullable String stack, int batch) {
+    return GuardStreams.of(this, stack, batch);
   }
 
   private List<Verdict> verdicts(Tensor inputs, @Nullable List<String> ids) {
@@ -218,13 +249,18 @@ public final class Guard implements AutoCloseable {
   }
 
   Judged judge(Tensor inputs, @Nullable List<String> ids, @Nullable Watch watch) {
+    return judge(inputs, ids, this::adapted, watch);
+  }
+
+  private Judged judge(
+      Tensor inputs, @Nullable List<String> ids, Follower follower, @Nullable Watch watch) {
     Torch.start();
     try (PointerScope scope = new PointerScope()) {
       Output output = model.predict(inputs, maps);
       if (watch != null) {
         watch.see(inputs, output);
       }
-      Tensor followed = adapted(inputs, output);
+      Tensor followed = follower.logits(inputs, output);
       float[] logits = Tensors.floats(followed);
       int classes = Math.toIntExact(output.logits().size(1));
       int[] predicted = predict(logits, logits.length / classes, classes, inputs, ids);

@@ -6,11 +6,15 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
 import org.outrigger.core.torch.Tensors;
@@ -21,9 +25,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A guard with a queue before it. One thread takes what waits, up to a batch, and waits a little
- * for more to come. When too many rows wait, further ones are refused at once (429). What was
- * accepted is answered, also when it is closed.
+ * A guard with a queue before it; the model itself answers, also if the bundle holds an adapter,
+ * unless {@linkplain #answerStreams streams} are followed. One thread takes what waits, up to a
+ * batch, and waits a little for more to come. When too many rows wait, further ones are refused at
+ * once (429). What was accepted is answered, also when it is closed.
  */
 public final class ServedGuard implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(ServedGuard.class);
@@ -77,7 +82,9 @@ public final class ServedGuard implements AutoCloseable {
   private final Thread worker;
   private int waitingRows;
   private boolean closed;
+  private volatile boolean watching;
   private volatile @Nullable ServedGuard follower;
+  private volatile @Nullable StreamAnswers streams;
 
   ServedGuard(
       String name,
@@ -142,6 +149,14 @@ public final class ServedGuard implements AutoCloseable {
   }
 
   /**
+   * Lets streams be answered elsewhere; what belongs to none of them is answered by the model
+   * itself. For the time between opening and the first request.
+   */
+  public void answerStreams(StreamAnswers answers) {
+    streams = answers;
+  }
+
+  /**
    * Queues rows.
    *
    * @return completed with the result, or with a {@link Refusal}; null if this guard was closed
@@ -177,7 +192,7 @@ public final class ServedGuard implements AutoCloseable {
       }
       long start = System.nanoTime();
       int rows = batch.stream().mapToInt(Job::rows).sum();
-      judge(batch, rows);
+      judge(batch);
       watch.passed(rows, System.nanoTime() - start);
     }
   }
@@ -226,26 +241,49 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
-  private void judge(List<Job> batch, int rows) {
+  /** Streams are answered request by request; the others share a forward pass. */
+  private void judge(List<Job> batch) {
+    Map<Job, List<Verdict>> verdicts = new IdentityHashMap<>();
+    StreamAnswers answers = streams;
+    List<Job> plain = batch;
+    List<Job> followed = List.of();
+    if (answers != null) {
+      followed = batch.stream().filter(job -> answers.follows(job.asked.stream())).toList();
+      plain = batch.stream().filter(job -> !answers.follows(job.asked.stream())).toList();
+    }
+    if (!plain.isEmpty()) {
+      judge(plain, null, verdicts);
+    }
+    followed.forEach(job -> judge(List.of(job), answers, verdicts));
+    List<Job> judged = batch.stream().filter(verdicts::containsKey).toList();
+    if (!judged.isEmpty()) {
+      tell(judged, verdicts);
+    }
+  }
+
+  private void judge(
+      List<Job> batch, @Nullable StreamAnswers answers, Map<Job, List<Verdict>> verdicts) {
+    int rows = batch.stream().mapToInt(Job::rows).sum();
     try {
-      Guard.Answer answer = answer(batch, rows);
+      Guard.Answer answer = answer(batch, rows, answers);
       int classes = answer.logits().length / rows;
       int from = 0;
       for (Job job : batch) {
+        List<Verdict> own = answer.verdicts().subList(from, from + job.rows());
         job.result.complete(
             new Result(
-                answer.verdicts().subList(from, from + job.rows()),
+                own,
                 Arrays.copyOfRange(
                     answer.logits(), from * classes, (from + job.rows()) * classes)));
+        verdicts.put(job, own);
         from += job.rows();
       }
-      tell(batch, answer.verdicts());
     } catch (OutriggerException e) {
       if (batch.size() == 1) {
         batch.get(0).result.completeExceptionally(Refusal.bad(e.firstLine()));
       } else {
         // One of them is at fault: the others shall not suffer.
-        batch.forEach(job -> judge(List.of(job), job.rows()));
+        batch.forEach(job -> judge(List.of(job), answers, verdicts));
       }
     } catch (RuntimeException | Error e) {
       LOG.error("The guard {} version {} failed on {} rows", name, version, rows, e);
@@ -256,7 +294,7 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
-  private Guard.Answer answer(List<Job> batch, int rows) {
+  private Guard.Answer answer(List<Job> batch, int rows, @Nullable StreamAnswers answers) {
     float[] values = batch.get(0).values();
     if (batch.size() > 1) {
       values = new float[Math.multiplyExact(rows, rowLength)];
@@ -271,23 +309,24 @@ public final class ServedGuard implements AutoCloseable {
     shape[0] = rows;
     System.arraycopy(inner, 0, shape, 1, inner.length);
     try (PointerScope scope = new PointerScope()) {
-      return guard.answer(Tensors.of(values, shape));
+      Tensor inputs = Tensors.of(values, shape);
+      return answers == null
+          ? guard.modelAnswer(inputs, watching)
+          : answers.answer(batch.get(0).asked.stream(), inputs, watching);
     }
   }
 
-  private void tell(List<Job> batch, List<Verdict> verdicts) {
+  private void tell(List<Job> batch, Map<Job, List<Verdict>> verdicts) {
     List<JudgedBatch.Request> requests = new ArrayList<>(batch.size());
     long now = System.nanoTime();
-    int from = 0;
     for (Job job : batch) {
       requests.add(
           new JudgedBatch.Request(
               job.asked.id(),
               job.asked.stream(),
               job.values(),
-              verdicts.subList(from, from + job.rows()),
+              Objects.requireNonNull(verdicts.get(job)),
               now - job.since));
-      from += job.rows();
     }
     listener.judged(new JudgedBatch(name, version, shadow, Instant.now(), requests));
     ServedGuard watcher = follower;
@@ -325,6 +364,10 @@ public final class ServedGuard implements AutoCloseable {
       Thread.currentThread().interrupt();
       refuseWaiting();
       return;
+    }
+    StreamAnswers answers = streams;
+    if (answers != null) {
+      answers.close();
     }
     guard.close();
   }
