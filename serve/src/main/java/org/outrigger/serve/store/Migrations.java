@@ -143,7 +143,8 @@ final class Migrations {
         throw new OutriggerException(
             "The event store "
                 + database.shown()
-                + " is of an older version: start a server on it once, which brings it up to date.");
+                + " is of an older version: start a server on it once, which brings it up to"
+                + " date.");
       }
     }
   }
