@@ -428,7 +428,10 @@ public record Chart(String title, String note, Map<String, Object> option) {
                 "top",
                 "middle",
                 "precision",
-                1)));
+                1,
+                "text",
+                List.of("+" + ReportPage.number(limit), "-" + ReportPage.number(limit)))));
+    option.put("legend", Map.of("show", false));
     option.put("series", List.of(Map.of("type", "heatmap", "name", title, "data", cells)));
     return new Chart(title, note, option);
   }
