@@ -50,7 +50,11 @@ public final class AtomicFiles {
   private static final Map<Path, Path> ASIDE = new ConcurrentHashMap<>();
 
   static {
-    Runtime.getRuntime().addShutdownHook(new Thread(AtomicFiles::cleanUp, "outrigger-clean-up"));
+    try {
+      Runtime.getRuntime().addShutdownHook(new Thread(AtomicFiles::cleanUp, "outrigger-clean-up"));
+    } catch (IllegalStateException e) {
+      // The first file is written while the JVM ends: there is nothing to clean up before it.
+    }
   }
 
   private AtomicFiles() {}

@@ -22,6 +22,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Snapshot;
 import org.outrigger.core.OutriggerException;
+import org.outrigger.core.io.AtomicFiles;
 import org.outrigger.core.io.State;
 import org.outrigger.core.io.StateFiles;
 import org.outrigger.core.torch.Scopes;
@@ -48,6 +49,8 @@ final class Checkpoints {
       if (Files.getFileStore(folder).supportsFileAttributeView("posix")) {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
       }
+      // Says now what would keep files from being written.
+      AtomicFiles.check(file("any"));
     } catch (IOException e) {
       throw new OutriggerException(
           "The folder " + folder + " for adapted streams cannot be made: name another one.", e);
@@ -80,19 +83,16 @@ final class Checkpoints {
   void write(String stream, Snapshot snapshot, Consumer<@Nullable Throwable> done) {
     CompletableFuture<Void> written =
         CompletableFuture.runAsync(
-            () -> {
-              try (snapshot) {
-                Scopes.run(() -> StateFiles.write(file(stream), snapshot.state()));
-                prune();
-              }
-            },
-            writer);
+                () -> {
+                  try (snapshot) {
+                    Scopes.run(() -> StateFiles.write(file(stream), snapshot.state()));
+                    prune();
+                  }
+                },
+                writer)
+            .whenComplete((nothing, failure) -> done.accept(failure));
     writing.put(stream, written);
-    written.whenComplete(
-        (nothing, failure) -> {
-          writing.remove(stream, written);
-          done.accept(failure);
-        });
+    written.whenComplete((nothing, failure) -> writing.remove(stream, written));
   }
 
   /** Waits until what was to be written of a stream is. */

@@ -195,7 +195,9 @@ final class FollowedGuard {
 
   /** Writes a stream and takes it out of memory. */
   private void letGo(LiveStream stream) {
-    if (stream.changed() || stream.takeFailure() || !checkpoints.has(stream.name)) {
+    // Waits for a checkpoint that is under way, which may fail.
+    boolean kept = checkpoints.has(stream.name);
+    if (stream.takeFailure() || stream.changed() || !kept) {
       write(stream);
     }
     stream.close();

@@ -466,8 +466,8 @@ class AdaptationTest {
     }
   }
 
-  @Test
-  void aKilledServerGoesOnFromItsLastCheckpoint() throws Exception {
+  /** A server in a process of its own, which writes every so many seconds. */
+  private Process process(int seconds) throws Exception {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     for (String key : List.of("java.library.path", "org.bytedeco.javacpp.pathsFirst")) {
@@ -480,19 +480,45 @@ class AdaptationTest {
         "-Xmx512m",
         "-cp",
         System.getProperty("java.class.path"),
-        KilledServer.class.getName(),
-        bundle.toString(),
-        data.toString());
-    Process process =
-        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        KilledServer.class.getName(), bundle.toString(), data.toString(), "" + seconds);
+    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+  }
+
+  @Test
+  void aStoppedServerLosesNothing() throws Exception {
+    Process process = process(3600);
     List<Object> before = new ArrayList<>();
     try (var out = process.inputReader(StandardCharsets.UTF_8)) {
-      String line = out.readLine();
-      while (line != null && !line.startsWith("port ")) {
-        line = out.readLine();
+      int port = port(out);
+      for (int at = 0; at < 50; at += 10) {
+        before.addAll(ask(port, "camera", at, 10));
       }
-      assertThat(line).isNotNull();
-      int port = Integer.parseInt(line.substring(5));
+      process.destroy();
+      process.waitFor();
+    } finally {
+      process.destroyForcibly();
+    }
+    try (GuardServer server = serve(bundle, on())) {
+      before.addAll(ask(server, "camera", 50, 100));
+      assertThat(before).isEqualTo(offline(bundle, 0, 100, 16));
+    }
+  }
+
+  private static int port(java.io.BufferedReader out) throws Exception {
+    String line = out.readLine();
+    while (line != null && !line.startsWith("port ")) {
+      line = out.readLine();
+    }
+    assertThat(line).isNotNull();
+    return Integer.parseInt(line.substring(5));
+  }
+
+  @Test
+  void aKilledServerGoesOnFromItsLastCheckpoint() throws Exception {
+    Process process = process(1);
+    List<Object> before = new ArrayList<>();
+    try (var out = process.inputReader(StandardCharsets.UTF_8)) {
+      int port = port(out);
       for (int at = 0; at < 50; at += 10) {
         before.addAll(ask(port, "camera", at, 10));
       }
@@ -515,14 +541,15 @@ class AdaptationTest {
     }
   }
 
-  /** A server to be killed; it writes every second. */
+  /** A server to be killed or stopped. */
   static final class KilledServer {
     public static void main(String[] args) throws InterruptedException {
       AdaptationSettings settings =
           AdaptationSettings.on(null, Path.of(args[1]))
               .withBatch(16)
-              .withCheckpoint(Duration.ofSeconds(1));
+              .withCheckpoint(Duration.ofSeconds(Integer.parseInt(args[2])));
       GuardServer server = serve(Path.of(args[0]), settings);
+      Runtime.getRuntime().addShutdownHook(new Thread(server::close));
       System.out.println("port " + server.port());
       Thread.sleep(Duration.ofMinutes(5).toMillis());
     }
