@@ -48,7 +48,6 @@ public final class GuardServer implements AutoCloseable {
   private static final String JSON = "application/json";
   private static final String BINARY = "application/octet-stream";
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
-  private static final List<String> TRACE = List.of("traceparent", "tracestate");
 
   private final ServerSettings settings;
   private final @Nullable Tokens tokens;
@@ -205,6 +204,7 @@ public final class GuardServer implements AutoCloseable {
     }
     config.http.asyncTimeout = 2 * settings.requestTimeout().toMillis();
     config.http.maxRequestSize = settings.maxRequestBytes();
+    config.requestLogger.http(RequestLog::end);
     routes(config);
   }
 
@@ -278,12 +278,7 @@ public final class GuardServer implements AutoCloseable {
     ctx.header("Referrer-Policy", "no-referrer");
     ctx.header("Cache-Control", "no-store");
     ctx.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    for (String header : TRACE) {
-      String value = ctx.header(header);
-      if (value != null && value.length() <= 512) {
-        ctx.header(header, value);
-      }
-    }
+    RequestLog.begin(ctx);
     if (tokens != null && !ctx.path().startsWith("/v2/health/")) {
       Tokens.Role role = tokens.role(ctx.header("Authorization"));
       if (role == null) {
@@ -379,8 +374,9 @@ public final class GuardServer implements AutoCloseable {
     InferRequest request = InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
+    Trace trace = RequestLog.of(ctx, request.id(), input.shape()[0]);
     CompletableFuture<ServedGuard.Result> result =
-        guards.submit(guard, Inference.rows(request, input));
+        guards.submit(guard, Inference.rows(request, input, trace));
     ctx.future(
         () ->
             result
@@ -390,7 +386,7 @@ public final class GuardServer implements AutoCloseable {
                       if (failure == null) {
                         send(ctx, Inference.answer(guard, request, judged).write());
                       } else {
-                        refuse(ctx, refusal(failure));
+                        RequestLog.within(ctx, () -> refuse(ctx, refusal(failure)));
                       }
                       return null;
                     }));
