@@ -144,6 +144,22 @@ final class DataArguments {
   }
 
   /**
+   * Opens data whose rows have a time.
+   *
+   * @param column of a table that holds it; null if it has none
+   * @param columns as for {@link #open(Path, List, Preprocessing, String, List)}
+   */
+  Dataset openTimed(
+      Path data,
+      List<String> classNames,
+      @Nullable Preprocessing saved,
+      List<String> columns,
+      @Nullable String column) {
+    time = column;
+    return open(data, classNames, saved, "test", columns, label);
+  }
+
+  /**
    * Opens data whose label column, if it has one, is not read.
    *
    * @param columns as for {@link #open(Path, List, Preprocessing, String, List)}

@@ -116,6 +116,15 @@ final class GuardFitCommand implements Runnable {
   private boolean uncalibrated;
 
   @Option(
+      names = "--reference-rows",
+      paramLabel = "N",
+      defaultValue = "1000",
+      description =
+          "Held-out rows that are kept with the guard, for 'outrigger monitor' to compare later"
+              + " traffic with; 0 for none, ${DEFAULT-VALUE} by default.")
+  private int referenceRows;
+
+  @Option(
       names = "--batch-size",
       paramLabel = "N",
       defaultValue = "128",
@@ -141,6 +150,7 @@ final class GuardFitCommand implements Runnable {
       Dataset validation = reading.open(data, ModelArguments.classNames(opened), null);
       GuardBuilder builder =
           GuardFitting.builder(opened, reading.preprocessing(), accept, batchSize, seed);
+      builder.referenceRows(referenceRows);
       if (adapter != null) {
         builder.adapt(adapter);
       }

@@ -40,6 +40,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       ClaimsCommand.class,
       GoldenCommand.class,
       ServeCommand.class,
+      MonitorCommand.class,
       SoakCommand.class,
       CompletionCommand.class,
     },
@@ -55,7 +56,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
     exitCodeListHeading = "%nExit codes:%n",
     exitCodeList = {
       "0:done",
-      "1:the command ran, and the answer is no: a claim or a golden case does not hold",
+      "1:the command ran, and the answer is no: a claim or a golden case does not hold,"
+          + " or data drifts (monitor --fail-on-drift)",
       "2:the input or an option cannot work; one line says what to do",
       "3:a bug of Outrigger's, with a stack trace",
       "130:stopped by Ctrl-C",

@@ -239,6 +239,11 @@ public final class ImageFolder implements IndexedDataset {
     return labelled ? labels[row] : -1;
   }
 
+  /** The folder that the ids of the rows are relative to. */
+  public Path root() {
+    return folder;
+  }
+
   /** The image files, by row. */
   public Collection<Path> files() {
     return files;

@@ -361,6 +361,111 @@ public record Chart(String title, String note, Map<String, Object> option) {
     return new Chart(title, note, option);
   }
 
+  /**
+   * A field of coloured cells around zero.
+   *
+   * @param across names of the columns
+   * @param up names of the rows; the first is drawn at the top
+   * @param values one array a row, one value a column; NaN leaves a cell empty
+   * @param limit the value, above 0, at which the colour is full
+   */
+  public static Chart heatMap(
+      String title,
+      String note,
+      String xName,
+      List<String> across,
+      List<String> up,
+      double[][] values,
+      double limit) {
+    List<Object> cells = new ArrayList<>();
+    for (int r = 0; r < values.length; r++) {
+      for (int c = 0; c < values[r].length; c++) {
+        if (!Double.isNaN(values[r][c])) {
+          cells.add(List.of(c, up.size() - 1 - r, round(values[r][c])));
+        }
+      }
+    }
+    List<String> names = new ArrayList<>(up);
+    java.util.Collections.reverse(names);
+    int letters = names.stream().mapToInt(String::length).max().orElse(0);
+    Map<String, Object> option = new LinkedHashMap<>();
+    option.put(
+        "grid",
+        Map.of("left", Math.min(220, 20 + 7 * letters), "right", 86, "top", 16, "bottom", 48));
+    option.put("tooltip", Map.of("trigger", "item"));
+    option.put(
+        "xAxis",
+        new LinkedHashMap<>(
+            Map.of(
+                "type",
+                "category",
+                "data",
+                across,
+                "name",
+                xName,
+                "nameLocation",
+                "middle",
+                "nameGap",
+                28)));
+    option.put(
+        "yAxis",
+        new LinkedHashMap<>(
+            Map.of("type", "category", "data", names, "axisLabel", Map.of("hideOverlap", false))));
+    option.put(
+        "visualMap",
+        new LinkedHashMap<>(
+            Map.of(
+                "min",
+                -limit,
+                "max",
+                limit,
+                "calculable",
+                false,
+                "orient",
+                "vertical",
+                "right",
+                0,
+                "top",
+                "middle",
+                "precision",
+                1)));
+    option.put("series", List.of(Map.of("type", "heatmap", "name", title, "data", cells)));
+    return new Chart(title, note, option);
+  }
+
+  /** The same with vertical lines at these positions, each named {@code name}. */
+  public Chart marked(String name, double... positions) {
+    List<Object> series = new ArrayList<>();
+    for (Object each : (List<?>) Objects.requireNonNull(option.get("series"))) {
+      Map<String, Object> line = copy(each);
+      if (series.isEmpty() && positions.length > 0) {
+        List<Object> marks = new ArrayList<>();
+        for (double at : positions) {
+          marks.add(Map.of("xAxis", round(at)));
+        }
+        line.put(
+            "markLine",
+            Map.of(
+                "symbol",
+                "none",
+                "silent",
+                true,
+                "label",
+                Map.of("formatter", name, "position", "end", "rotate", 0),
+                "data",
+                marks));
+      }
+      series.add(line);
+    }
+    Map<String, Object> changed = new LinkedHashMap<>(option);
+    changed.put("series", series);
+    // Above the labels of the vertical lines.
+    Map<String, Object> up = copy(option.get("yAxis"));
+    up.put("nameGap", 26);
+    changed.put("yAxis", up);
+    return new Chart(title, note, changed);
+  }
+
   /** Pixels that it needs: bars have room for their names. */
   int height() {
     return option.get("yAxis") instanceof Map<?, ?> axis

@@ -31,6 +31,10 @@
       backgroundColor: dark ? '#202b36' : '#ffffff', borderColor: line, textStyle: { color: ink, fontSize: 12 },
       confine: true
     }, themed.tooltip);
+    if (themed.visualMap) {
+      themed.visualMap.textStyle = { color: soft };
+      themed.visualMap.inRange = { color: dark ? ['#5cc3e4', '#1c2630', '#f0906c'] : ['#0b6e8f', '#f4f6f8', '#d1603d'] };
+    }
     (themed.series || []).forEach(function (series) {
       if (series.label) { series.label.color = soft; }
       if (series.colour !== undefined) {
