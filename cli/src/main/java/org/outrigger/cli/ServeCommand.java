@@ -114,6 +114,7 @@ final class ServeCommand implements Runnable {
 
   @Mixin private Device device;
   @Mixin private DataDir dataDir;
+  @Mixin private MonitorOptions monitor;
 
   @Override
   public void run() {
@@ -161,6 +162,7 @@ final class ServeCommand implements Runnable {
   /** What the server has besides inference. */
   private ServerPart[] parts() {
     List<ServerPart> parts = new ArrayList<>();
+    monitor.add(parts, dataDir.folder());
     return parts.toArray(ServerPart[]::new);
   }
 

@@ -29,6 +29,7 @@ public record JudgedBatch(
    * @param verdicts one a row
    * @param nanos from when the request was accepted until it was judged
    * @param trace that the request belongs to; what it causes later may go on with it
+   * @param watched what a monitor watches, [rows * watched values]; null unless it was asked for
    */
   @SuppressWarnings("ArrayRecordComponent")
   public record Request(
@@ -37,11 +38,12 @@ public record JudgedBatch(
       float[] inputs,
       List<Verdict> verdicts,
       long nanos,
-      @Nullable Trace trace) {
+      @Nullable Trace trace,
+      float @Nullable [] watched) {
     /** Of a request that belongs to no trace. */
     public Request(
         String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
-      this(id, stream, inputs, verdicts, nanos, null);
+      this(id, stream, inputs, verdicts, nanos, null, null);
     }
 
     /** How many rows it has. */

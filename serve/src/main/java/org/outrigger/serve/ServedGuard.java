@@ -78,6 +78,7 @@ public final class ServedGuard implements AutoCloseable {
   private final Thread worker;
   private int waitingRows;
   private boolean closed;
+  private volatile boolean watching;
   private volatile @Nullable ServedGuard follower;
 
   ServedGuard(
@@ -170,6 +171,11 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
+  /** From now on batches also hold what a monitor watches; the guard must have a reference. */
+  public void watch() {
+    watching = true;
+  }
+
   /** Whether its thread lives, so that it can answer. */
   public boolean alive() {
     return worker.isAlive();
@@ -253,7 +259,7 @@ public final class ServedGuard implements AutoCloseable {
                     answer.logits(), from * classes, (from + job.rows()) * classes)));
         from += job.rows();
       }
-      tell(batch, answer.verdicts());
+      tell(batch, answer);
     } catch (OutriggerException e) {
       if (batch.size() == 1) {
         batch.get(0).result.completeExceptionally(Refusal.bad(e.firstLine()));
@@ -289,11 +295,14 @@ public final class ServedGuard implements AutoCloseable {
     shape[0] = rows;
     System.arraycopy(inner, 0, shape, 1, inner.length);
     try (PointerScope scope = new PointerScope()) {
-      return guard.answer(Tensors.of(values, shape));
+      return guard.answer(Tensors.of(values, shape), watching);
     }
   }
 
-  private void tell(List<Job> batch, List<Verdict> verdicts) {
+  private void tell(List<Job> batch, Guard.Answer answer) {
+    List<Verdict> verdicts = answer.verdicts();
+    float[] watched = answer.watched();
+    int width = watched == null ? 0 : watched.length / verdicts.size();
     List<JudgedBatch.Request> requests = new ArrayList<>(batch.size());
     long now = System.nanoTime();
     int from = 0;
@@ -305,7 +314,10 @@ public final class ServedGuard implements AutoCloseable {
               job.values(),
               verdicts.subList(from, from + job.rows()),
               now - job.since,
-              job.asked.trace()));
+              job.asked.trace(),
+              watched == null
+                  ? null
+                  : Arrays.copyOfRange(watched, from * width, (from + job.rows()) * width)));
       from += job.rows();
     }
     listener.judged(new JudgedBatch(name, version, shadow, Instant.now(), requests));

@@ -11,13 +11,13 @@ import org.outrigger.serve.JudgedBatch;
  */
 public interface Monitor extends Stateful, AutoCloseable {
   /**
-   * One channel of a window: inputs, scores, predictions or errors.
+   * One channel of a window, such as inputs, scores, predictions or errors.
    *
    * @param name of the channel
    * @param method the slug of the test or detector
    * @param statistic of the method
    * @param pValue of the method; NaN if it has none
-   * @param threshold that decides
+   * @param threshold that decides; NaN if the method decides by itself
    * @param effect how large the change is
    * @param drifting whether it differs from the reference
    * @param features what changed most, the largest first

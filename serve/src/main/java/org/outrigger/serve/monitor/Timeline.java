@@ -59,7 +59,9 @@ final class Timeline {
     if (!Double.isNaN(channel.pValue())) {
       json.put("pValue", channel.pValue());
     }
-    json.put("threshold", channel.threshold());
+    if (!Double.isNaN(channel.threshold())) {
+      json.put("threshold", channel.threshold());
+    }
     json.put("effect", channel.effect());
     json.put("drifting", channel.drifting());
     json.put(
