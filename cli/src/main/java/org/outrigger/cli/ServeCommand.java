@@ -35,6 +35,8 @@ import picocli.CommandLine.Spec;
       "  outrigger serve --guard digits=a.guard --guard clothes=b.guard --port 9000",
       "  outrigger serve --guard resnet.guard --shadow resnet=new.guard \\",
       "      --tokens tokens.txt --host 0.0.0.0",
+      "  outrigger serve --guard resnet.guard --log-format json \\",
+      "      --alert-webhook https://hooks.example.org/alerts",
       "  curl http://127.0.0.1:8080/v2/models/resnet",
       "",
       "A bundle that changed on disk is read again, without a dropped request, by POST"
@@ -115,6 +117,7 @@ final class ServeCommand implements Runnable {
   @Mixin private Device device;
   @Mixin private DataDir dataDir;
   @Mixin private MonitorOptions monitor;
+  @Mixin private LogOptions log;
 
   @Override
   public void run() {
@@ -123,6 +126,7 @@ final class ServeCommand implements Runnable {
           "There is nothing to serve: name a saved guard with --guard, or make one with 'outrigger"
               + " guard fit'.");
     }
+    log.apply();
     device.apply();
     ServerSettings settings =
         ServerSettings.defaults()
