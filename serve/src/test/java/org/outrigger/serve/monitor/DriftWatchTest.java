@@ -22,9 +22,11 @@ import org.junit.jupiter.api.io.TempDir;
 import org.outrigger.core.io.Json;
 import org.outrigger.core.data.TensorDataset;
 import org.outrigger.core.model.NeuralModel;
+import org.outrigger.core.torch.Tensors;
 import org.outrigger.datasets.Iris;
 import org.outrigger.detect.Energy;
 import org.outrigger.guard.Guard;
+import org.outrigger.guard.MonitorSettings;
 import org.outrigger.serve.GuardServer;
 import org.outrigger.serve.LabelledRow;
 import org.outrigger.serve.ServerPart;
@@ -69,8 +71,13 @@ class DriftWatchTest {
 
   /** Sends rows that all hold one value. */
   private static void send(GuardServer server, int rows, double value) throws Exception {
-    double[] data = new double[4 * rows];
-    Arrays.fill(data, value);
+    float[] data = new float[4 * rows];
+    Arrays.fill(data, (float) value);
+    send(server, data);
+  }
+
+  private static void send(GuardServer server, float[] data) throws Exception {
+    int rows = data.length / 4;
     String body =
         Json.compact(
             Map.of(
@@ -139,6 +146,38 @@ class DriftWatchTest {
       assertThat(Receiver.soon(() -> receiver.calls.size() == 2)).isTrue();
       assertThat(receiver.calls.get(1).json()).containsEntry("kind", "RECOVERED");
       assertThat(watch.status("flowers")).containsEntry("active", Map.of());
+    }
+  }
+
+  @Test
+  void theGuardsOwnReferenceTellsShiftedInputsFromKnownOnes() throws Exception {
+    MonitorSettings window = MonitorSettings.defaults().withWindow(150, null);
+    DriftWatch watch =
+        new DriftWatch(WatchSettings.of(null), guard -> ReferenceMonitor.of(guard, window));
+    try (Receiver receiver = new Receiver(n -> 200);
+        TensorDataset flowers = Iris.all();
+        GuardServer server = start(watch, alerts(receiver))) {
+      float[] rows = Tensors.floats(flowers.inputs());
+      sendRows(server, rows);
+      assertThat(Receiver.soon(() -> windows(watch) == 1)).isTrue();
+      assertThat(watch.status("flowers")).containsEntry("active", Map.of());
+      for (int i = 0; i < rows.length; i += 4) {
+        rows[i] += 3;
+      }
+      sendRows(server, rows);
+      sendRows(server, rows);
+      assertThat(Receiver.soon(() -> windows(watch) == 3)).isTrue();
+      String active = String.valueOf(watch.status("flowers").get("active"));
+      assertThat(active).contains("inputs=");
+      int channels = ((Map<?, ?>) watch.status("flowers").get("active")).size();
+      assertThat(Receiver.soon(() -> receiver.calls.size() >= channels)).isTrue();
+      assertThat(receiver.calls).hasSize(channels);
+    }
+  }
+
+  private static void sendRows(GuardServer server, float[] rows) throws Exception {
+    for (int i = 0; i < rows.length; i += 40) {
+      send(server, Arrays.copyOfRange(rows, i, Math.min(i + 40, rows.length)));
     }
   }
 
