@@ -36,6 +36,8 @@ import picocli.CommandLine.Spec;
       "  outrigger serve --guard digits=a.guard --guard clothes=b.guard --port 9000",
       "  outrigger serve --guard resnet.guard --shadow resnet=new.guard \\",
       "      --tokens tokens.txt --host 0.0.0.0",
+      "  outrigger serve --guard resnet.guard --log-format json \\",
+      "      --alert-webhook https://hooks.example.org/alerts",
       "  curl http://127.0.0.1:8080/v2/models/resnet",
       "",
       "A bundle that changed on disk is read again, without a dropped request, by POST"
@@ -117,6 +119,8 @@ final class ServeCommand implements Runnable {
   @Mixin private DataDir dataDir;
   @Mixin private StoreOptions store;
   @Mixin private AdaptationOptions adaptation;
+  @Mixin private MonitorOptions monitor;
+  @Mixin private LogOptions log;
 
   @Override
   public void run() {
@@ -125,6 +129,7 @@ final class ServeCommand implements Runnable {
           "There is nothing to serve: name a saved guard with --guard, or make one with 'outrigger"
               + " guard fit'.");
     }
+    log.apply();
     device.apply();
     ServerSettings settings =
         ServerSettings.defaults()
@@ -175,6 +180,7 @@ final class ServeCommand implements Runnable {
       parts.add(events);
     }
     parts.add(adaptation.part(dataDir::folder));
+    monitor.add(parts, dataDir.folder());
     return parts.toArray(ServerPart[]::new);
   }
 

@@ -49,7 +49,6 @@ public final class GuardServer implements AutoCloseable {
   private static final String BINARY = "application/octet-stream";
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
   private static final String SAID = "said";
-  private static final List<String> TRACE = List.of("traceparent", "tracestate");
 
   private final ServerSettings settings;
   private final @Nullable Tokens tokens;
@@ -206,6 +205,7 @@ public final class GuardServer implements AutoCloseable {
     }
     config.http.asyncTimeout = 2 * settings.requestTimeout().toMillis();
     config.http.maxRequestSize = settings.maxRequestBytes();
+    config.requestLogger.http(RequestLog::end);
     routes(config);
   }
 
@@ -238,10 +238,10 @@ public final class GuardServer implements AutoCloseable {
     routes.after(this::after);
     routes.get("/v2", this::server);
     routes.get("/v2/health/live", ctx -> json(ctx, Map.of("live", true)));
-    routes.get("/v2/health/ready", ctx -> ready(ctx, !stopping && !guards.names().isEmpty()));
+    routes.get("/v2/health/ready", ctx -> ready(ctx, ready()));
     for (String model : List.of("/v2/models/{model}", "/v2/models/{model}/versions/{version}")) {
       routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx), settings)));
-      routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx) != null));
+      routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx).alive()));
       routes.post(model + "/infer", this::infer);
     }
     routes.post("/v2/repository/index", ctx -> result(ctx, 200, Json.compact(index())));
@@ -279,12 +279,7 @@ public final class GuardServer implements AutoCloseable {
     ctx.header("Referrer-Policy", "no-referrer");
     ctx.header("Cache-Control", "no-store");
     ctx.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    for (String header : TRACE) {
-      String value = ctx.header(header);
-      if (value != null && value.length() <= 512) {
-        ctx.header(header, value);
-      }
-    }
+    RequestLog.begin(ctx);
     if (tokens != null && !ctx.path().startsWith("/v2/health/")) {
       Tokens.Role role = tokens.role(ctx.header("Authorization"));
       if (role == null) {
@@ -313,6 +308,13 @@ public final class GuardServer implements AutoCloseable {
     json(ctx, json);
   }
 
+  private boolean ready() {
+    List<String> names = guards.names();
+    return !stopping
+        && !names.isEmpty()
+        && names.stream().allMatch(name -> guards.get(name, null).alive());
+  }
+
   private static void ready(Context ctx, boolean ready) {
     result(ctx, ready ? 200 : 503, Json.compact(Map.of("ready", ready)));
   }
@@ -325,8 +327,8 @@ public final class GuardServer implements AutoCloseable {
               Map<String, Object> entry = new LinkedHashMap<>();
               entry.put("name", name);
               entry.put("version", guard.version());
-              entry.put("state", "READY");
-              entry.put("reason", "");
+              entry.put("state", guard.alive() ? "READY" : "UNAVAILABLE");
+              entry.put("reason", guard.alive() ? "" : "Its thread ended.");
               return entry;
             })
         .toList();
@@ -335,8 +337,15 @@ public final class GuardServer implements AutoCloseable {
   /** How the server and its parts are; parts that have a problem say so. */
   private Map<String, Object> status() {
     Map<String, Object> states = new LinkedHashMap<>();
-    boolean well = !stopping && !guards.names().isEmpty();
+    boolean well = ready();
     Map<String, Object> problems = new LinkedHashMap<>();
+    for (String name : guards.names()) {
+      if (!guards.get(name, null).alive()) {
+        problems.put(
+            "guard " + name,
+            "Its thread ended, so it answers nobody; the server's log says why. Load it again.");
+      }
+    }
     for (ServerPart part : parts) {
       String problem = part.problem();
       well &= problem == null;
@@ -381,8 +390,9 @@ public final class GuardServer implements AutoCloseable {
         InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
+    Trace trace = RequestLog.of(ctx, request.id(), input.shape()[0]);
     CompletableFuture<ServedGuard.Result> result =
-        guards.submit(guard, Inference.rows(request, input));
+        guards.submit(guard, Inference.rows(request, input, trace));
     ctx.future(
         () ->
             result
@@ -392,7 +402,7 @@ public final class GuardServer implements AutoCloseable {
                       if (failure == null) {
                         send(ctx, Inference.answer(guard, request, judged).write());
                       } else {
-                        refuse(ctx, refusal(failure));
+                        RequestLog.within(ctx, () -> refuse(ctx, refusal(failure)));
                       }
                       return null;
                     }));

@@ -54,9 +54,10 @@ public final class ServedGuard implements AutoCloseable {
    * @param stream whose rows they are; {@code ""} if the client did not say
    * @param values finite, [rows * values of a row] in row-major order
    * @param rows 1 or more
+   * @param trace that the request belongs to
    */
   @SuppressWarnings("ArrayRecordComponent")
-  record Rows(String id, String stream, float[] values, int rows) {}
+  record Rows(String id, String stream, float[] values, int rows, Trace trace) {}
 
   private record Job(Rows asked, long since, CompletableFuture<Result> result) {
     int rows() {
@@ -67,6 +68,10 @@ public final class ServedGuard implements AutoCloseable {
       return asked.values();
     }
   }
+
+  /** What a request came to, for those who listen. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Judged(List<Verdict> verdicts, float @Nullable [] watched) {}
 
   private final String name;
   private final String version;
@@ -184,16 +189,34 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
+  /** From now on batches also hold what a monitor watches; the guard must have a reference. */
+  public void watch() {
+    watching = true;
+  }
+
+  /** Whether its thread lives, so that it can answer. */
+  public boolean alive() {
+    return worker.isAlive();
+  }
+
   private void work() {
-    while (true) {
-      List<Job> batch = take();
-      if (batch.isEmpty()) {
-        return;
+    try {
+      while (true) {
+        List<Job> batch = take();
+        if (batch.isEmpty()) {
+          return;
+        }
+        long start = System.nanoTime();
+        int rows = batch.stream().mapToInt(Job::rows).sum();
+        judge(batch);
+        watch.passed(rows, System.nanoTime() - start);
       }
-      long start = System.nanoTime();
-      int rows = batch.stream().mapToInt(Job::rows).sum();
-      judge(batch);
-      watch.passed(rows, System.nanoTime() - start);
+    } catch (RuntimeException | Error e) {
+      LOG.error("The thread of the guard {} version {} ended", name, version, e);
+      throw e;
+    } finally {
+      // Whoever still waits would wait in vain.
+      refuseWaiting();
     }
   }
 
@@ -243,7 +266,7 @@ public final class ServedGuard implements AutoCloseable {
 
   /** Streams are answered request by request; the others share a forward pass. */
   private void judge(List<Job> batch) {
-    Map<Job, List<Verdict>> verdicts = new IdentityHashMap<>();
+    Map<Job, Judged> verdicts = new IdentityHashMap<>();
     StreamAnswers answers = streams;
     List<Job> plain = batch;
     List<Job> followed = List.of();
@@ -262,11 +285,13 @@ public final class ServedGuard implements AutoCloseable {
   }
 
   private void judge(
-      List<Job> batch, @Nullable StreamAnswers answers, Map<Job, List<Verdict>> verdicts) {
+      List<Job> batch, @Nullable StreamAnswers answers, Map<Job, Judged> verdicts) {
     int rows = batch.stream().mapToInt(Job::rows).sum();
     try {
       Guard.Answer answer = answer(batch, rows, answers);
       int classes = answer.logits().length / rows;
+      float[] watched = answer.watched();
+      int width = watched == null ? 0 : watched.length / rows;
       int from = 0;
       for (Job job : batch) {
         List<Verdict> own = answer.verdicts().subList(from, from + job.rows());
@@ -275,7 +300,13 @@ public final class ServedGuard implements AutoCloseable {
                 own,
                 Arrays.copyOfRange(
                     answer.logits(), from * classes, (from + job.rows()) * classes)));
-        verdicts.put(job, own);
+        verdicts.put(
+            job,
+            new Judged(
+                own,
+                watched == null
+                    ? null
+                    : Arrays.copyOfRange(watched, from * width, (from + job.rows()) * width)));
         from += job.rows();
       }
     } catch (OutriggerException e) {
@@ -286,7 +317,11 @@ public final class ServedGuard implements AutoCloseable {
         batch.forEach(job -> judge(List.of(job), answers, verdicts));
       }
     } catch (RuntimeException | Error e) {
-      LOG.error("The guard {} version {} failed on {} rows", name, version, rows, e);
+      LOG.atError()
+          .addKeyValue("request_ids", batch.stream().map(job -> job.asked.id()).toList())
+          .addKeyValue("trace_ids", batch.stream().map(job -> job.asked.trace().traceId()).toList())
+          .setCause(e)
+          .log("The guard {} version {} failed on {} rows", name, version, rows);
       batch.forEach(
           job ->
               job.result.completeExceptionally(
@@ -316,17 +351,20 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
-  private void tell(List<Job> batch, Map<Job, List<Verdict>> verdicts) {
+  private void tell(List<Job> batch, Map<Job, Judged> judged) {
     List<JudgedBatch.Request> requests = new ArrayList<>(batch.size());
     long now = System.nanoTime();
     for (Job job : batch) {
+      Judged own = Objects.requireNonNull(judged.get(job));
       requests.add(
           new JudgedBatch.Request(
               job.asked.id(),
               job.asked.stream(),
               job.values(),
-              Objects.requireNonNull(verdicts.get(job)),
-              now - job.since));
+              own.verdicts,
+              now - job.since,
+              job.asked.trace(),
+              own.watched));
     }
     listener.judged(new JudgedBatch(name, version, shadow, Instant.now(), requests));
     ServedGuard watcher = follower;
@@ -375,6 +413,7 @@ public final class ServedGuard implements AutoCloseable {
   private void refuseWaiting() {
     lock.lock();
     try {
+      closed = true;
       waiting.forEach(
           job -> job.result.completeExceptionally(new Refusal(503, "The server stops.")));
       waiting.clear();
