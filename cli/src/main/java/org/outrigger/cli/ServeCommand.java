@@ -113,6 +113,7 @@ final class ServeCommand implements Runnable {
   private @Nullable Path keystore;
 
   @Mixin private Device device;
+  @Mixin private DataDir dataDir;
 
   @Override
   public void run() {

@@ -52,8 +52,6 @@ public final class GuardServer implements AutoCloseable {
   /** The attribute of a request that holds its {@link Tokens.Role}, where tokens are asked for. */
   public static final String ROLE = "role";
 
-  private static final List<String> TRACE = List.of("traceparent", "tracestate");
-
   private final ServerSettings settings;
   private final @Nullable Tokens tokens;
   private final ServerMetrics metrics = new ServerMetrics();
@@ -89,7 +87,12 @@ public final class GuardServer implements AutoCloseable {
     try {
       ServerContext context =
           new ServerContext(
-              server.guards, server.metrics.registry(), settings, server::publish, server.parts);
+              server.guards,
+              server.metrics.registry(),
+              settings,
+              server::publish,
+              server::labelled,
+              server.parts);
       server.parts.forEach(part -> part.start(context));
     } catch (RuntimeException e) {
       server.close();
@@ -186,6 +189,16 @@ public final class GuardServer implements AutoCloseable {
     }
   }
 
+  private void labelled(String guard, List<LabelledRow> rows) {
+    for (ServerPart part : parts) {
+      try {
+        part.labelled(guard, rows);
+      } catch (RuntimeException e) {
+        LOG.warn("The part {} failed on labels of {}", part.name(), guard, e);
+      }
+    }
+  }
+
   private static Level level(ServerEvent.Kind kind) {
     return switch (kind) {
       case DRIFT, ADAPTER_ROLLED_BACK, TROUBLE -> Level.WARN;
@@ -204,6 +217,7 @@ public final class GuardServer implements AutoCloseable {
     }
     config.http.asyncTimeout = 2 * settings.requestTimeout().toMillis();
     config.http.maxRequestSize = settings.maxRequestBytes();
+    config.requestLogger.http(RequestLog::end);
     routes(config);
   }
 
@@ -277,12 +291,7 @@ public final class GuardServer implements AutoCloseable {
     ctx.header("Referrer-Policy", "no-referrer");
     ctx.header("Cache-Control", "no-store");
     ctx.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    for (String header : TRACE) {
-      String value = ctx.header(header);
-      if (value != null && value.length() <= 512) {
-        ctx.header(header, value);
-      }
-    }
+    RequestLog.begin(ctx);
     if (parts.stream().anyMatch(part -> part.open(ctx.path()))) {
       return;
     }
@@ -384,11 +393,12 @@ public final class GuardServer implements AutoCloseable {
       throw new Refusal(503, "The server stops.");
     }
     ServedGuard guard = asked(ctx);
-    InferRequest request = InferRequest.read(body(ctx), jsonLength(ctx));
+    InferRequest request = InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
+    Trace trace = RequestLog.of(ctx, request.id(), input.shape()[0]);
     CompletableFuture<ServedGuard.Result> result =
-        guards.submit(guard, Inference.rows(request, input));
+        guards.submit(guard, Inference.rows(request, input, trace));
     ctx.future(
         () ->
             result
@@ -398,7 +408,7 @@ public final class GuardServer implements AutoCloseable {
                       if (failure == null) {
                         send(ctx, Inference.answer(guard, request, judged).write());
                       } else {
-                        refuse(ctx, refusal(failure));
+                        RequestLog.within(ctx, () -> refuse(ctx, refusal(failure)));
                       }
                       return null;
                     }));
@@ -417,34 +427,6 @@ public final class GuardServer implements AutoCloseable {
     }
     LOG.error("A request failed", cause);
     return new Refusal(500, "The server failed; its log says why.");
-  }
-
-  private byte[] body(Context ctx) throws IOException {
-    if (ctx.header("Content-Encoding") != null) {
-      unread(ctx);
-      throw new Refusal(415, "A compressed body is not taken: send it as it is.");
-    }
-    int most = settings.maxRequestBytes();
-    String told = ctx.header("Content-Length");
-    if (told != null && told.length() > 10 || ctx.req().getContentLengthLong() > most) {
-      unread(ctx);
-      throw tooLarge(most);
-    }
-    byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
-    if (body.length > most) {
-      unread(ctx);
-      throw tooLarge(most);
-    }
-    return body;
-  }
-
-  /** The rest of the body is not read, so no other request can follow on this connection. */
-  private static void unread(Context ctx) {
-    ctx.header("Connection", "close");
-  }
-
-  private static Refusal tooLarge(int most) {
-    return new Refusal(413, "The body is larger than " + most + " bytes: send fewer rows.");
   }
 
   private static int jsonLength(Context ctx) {

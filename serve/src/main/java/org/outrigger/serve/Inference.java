@@ -55,9 +55,9 @@ final class Inference {
   }
 
   /** What the guard is asked. */
-  static ServedGuard.Rows rows(InferRequest request, InputTensor input) {
+  static ServedGuard.Rows rows(InferRequest request, InputTensor input, Trace trace) {
     return new ServedGuard.Rows(
-        request.id(), request.stream(), input.values(), Math.toIntExact(input.shape()[0]));
+        request.id(), request.stream(), input.values(), Math.toIntExact(input.shape()[0]), trace);
   }
 
   private static String shape(GuardInfo guard) {

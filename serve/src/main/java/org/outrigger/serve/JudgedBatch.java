@@ -2,6 +2,7 @@ package org.outrigger.serve;
 
 import java.time.Instant;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.outrigger.guard.Verdict;
 
 /**
@@ -27,10 +28,22 @@ public record JudgedBatch(
    * @param inputs [rows * values of a row] in row-major order; not to be changed
    * @param verdicts one a row
    * @param nanos from when the request was accepted until it was judged
+   * @param trace that the request belongs to; what it causes later may go on with it
    */
   @SuppressWarnings("ArrayRecordComponent")
   public record Request(
-      String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
+      String id,
+      String stream,
+      float[] inputs,
+      List<Verdict> verdicts,
+      long nanos,
+      @Nullable Trace trace) {
+    /** Of a request that belongs to no trace. */
+    public Request(
+        String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
+      this(id, stream, inputs, verdicts, nanos, null);
+    }
+
     /** How many rows it has. */
     public int rows() {
       return verdicts.size();

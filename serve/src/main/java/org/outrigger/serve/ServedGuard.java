@@ -49,9 +49,10 @@ public final class ServedGuard implements AutoCloseable {
    * @param stream whose rows they are; {@code ""} if the client did not say
    * @param values finite, [rows * values of a row] in row-major order
    * @param rows 1 or more
+   * @param trace that the request belongs to
    */
   @SuppressWarnings("ArrayRecordComponent")
-  record Rows(String id, String stream, float[] values, int rows) {}
+  record Rows(String id, String stream, float[] values, int rows, Trace trace) {}
 
   private record Job(Rows asked, long since, CompletableFuture<Result> result) {
     int rows() {
@@ -248,7 +249,11 @@ public final class ServedGuard implements AutoCloseable {
         batch.forEach(job -> judge(List.of(job), job.rows()));
       }
     } catch (RuntimeException | Error e) {
-      LOG.error("The guard {} version {} failed on {} rows", name, version, rows, e);
+      LOG.atError()
+          .addKeyValue("request_ids", batch.stream().map(job -> job.asked.id()).toList())
+          .addKeyValue("trace_ids", batch.stream().map(job -> job.asked.trace().traceId()).toList())
+          .setCause(e)
+          .log("The guard {} version {} failed on {} rows", name, version, rows);
       batch.forEach(
           job ->
               job.result.completeExceptionally(
@@ -286,7 +291,8 @@ public final class ServedGuard implements AutoCloseable {
               job.asked.stream(),
               job.values(),
               verdicts.subList(from, from + job.rows()),
-              now - job.since));
+              now - job.since,
+              job.asked.trace()));
       from += job.rows();
     }
     listener.judged(new JudgedBatch(name, version, shadow, Instant.now(), requests));

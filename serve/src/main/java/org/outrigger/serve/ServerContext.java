@@ -2,6 +2,7 @@ package org.outrigger.serve;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import java.util.List;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
 /**
@@ -11,6 +12,8 @@ import java.util.function.Consumer;
  * @param registry for metrics of their own
  * @param settings of the server
  * @param publish tells all parts, and the log, of an event; may be called on any thread
+ * @param labelled tells all parts what rows of a guard, by its served name, really were; may be
+ *     called on any thread
  * @param parts all parts of the server
  */
 public record ServerContext(
@@ -18,4 +21,5 @@ public record ServerContext(
     MeterRegistry registry,
     ServerSettings settings,
     Consumer<ServerEvent> publish,
+    BiConsumer<String, List<LabelledRow>> labelled,
     List<ServerPart> parts) {}

@@ -1,6 +1,7 @@
 package org.outrigger.serve;
 
 import io.javalin.config.RoutesConfig;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -41,6 +42,15 @@ public interface ServerPart extends TrafficListener, AutoCloseable {
 
   /** The server is about to stop: answers that would go on for ever end now. */
   default void stopping() {}
+
+  /**
+   * What rows really were became known; the event store tells, on a thread of its own. A row is
+   * told again when its label is corrected.
+   *
+   * @param guard the served name of all rows
+   * @param rows in the order in which they were judged; none of a shadow
+   */
+  default void labelled(String guard, List<LabelledRow> rows) {}
 
   /** What is wrong with it, in one sentence; null if nothing is. */
   default @Nullable String problem() {
