@@ -35,13 +35,13 @@ import org.outrigger.guard.Guard;
 
 /**
  * A guard of pictures of clothes with traffic that it sends itself: clean at first; after a minute
- * the camera becomes noisy and dark, fewer kinds of clothes come, and digits are among them; later
+ * the camera gets too much light, fewer kinds of clothes come, and digits are among them; later
  * all is well again, and so on. Labels of the rows follow a few seconds behind the rows.
  */
 final class ServeDemo implements AutoCloseable {
   static final String NAME = "clothes";
   private static final int ROWS = 4000;
-  private static final int STREAMED = 1500;
+  private static final int STREAMED = 5000;
   private static final int[] KINDS_THAT_COME_LESS = {1, 3, 5, 8};
   private static final long WELL = 60_000;
   private static final long TURNING = 40_000;
@@ -81,12 +81,8 @@ final class ServeDemo implements AutoCloseable {
     shifted =
         rows(
             CorruptedDataset.of(
-                CorruptedDataset.of(
-                    test, Corruption.GAUSSIAN_NOISE, 2, Corruption.Settings.seeded(seed)),
-                Corruption.CONTRAST,
-                2,
-                Corruption.Settings.seeded(seed)));
-    unknown = rows(Mnist.test().limit(STREAMED / 3));
+                test, Corruption.BRIGHTNESS, 3, Corruption.Settings.seeded(seed)));
+    unknown = rows(Mnist.test().limit(STREAMED));
     thread = new Thread(this::send, "demo traffic");
     thread.setDaemon(true);
     thread.start();

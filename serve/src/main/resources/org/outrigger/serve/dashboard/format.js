@@ -9,9 +9,16 @@ const missing = (value) => typeof value !== "number" || !Number.isFinite(value);
 export function number(value, digits = 3) {
   if (missing(value)) return none;
   const size = Math.abs(value);
-  if (size >= 10 ** (digits - 1)) return group.format(value);
-  if (size !== 0 && size < 1e-4) return value.toExponential(1);
-  return String(Number(value.toPrecision(digits)));
+  const text = size >= 10 ** (digits - 1) ? group.format(size)
+    : size !== 0 && size < 1e-4 ? size.toExponential(1) : String(Number(size.toPrecision(digits)));
+  return value < 0 && text !== "0" ? `−${text}` : text;
+}
+
+/** A score: always as many digits, so that a column of them can be compared. */
+export function score(value) {
+  if (missing(value)) return none;
+  const size = Math.abs(value);
+  return `${value < 0 ? "−" : ""}${size >= 1e4 ? group.format(size) : size >= 1e-3 ? size.toPrecision(4) : size.toExponential(2)}`;
 }
 
 export const count = (value) => (missing(value) ? none : group.format(value));
@@ -43,8 +50,6 @@ export function time(value) {
 }
 
 export const shortTime = (value) => minute.format(date(value));
-
-export const timeOfStep = (value, step) => (step < 60000 ? clock.format(date(value)) : minute.format(date(value)));
 
 /** The same moment in UTC, for titles. */
 export function utc(value) {

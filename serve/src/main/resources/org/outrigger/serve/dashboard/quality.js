@@ -1,7 +1,7 @@
 // Calibration, and the inputs that were least familiar.
 import { axisStyle, Chart } from "./chart.js";
 import { empty, h, panel, say, scroller, show, table } from "./dom.js";
-import { finite, number, percent, plural, time, utc } from "./format.js";
+import { finite, number, percent, plural, score, time, utc } from "./format.js";
 import { ask } from "./live.js";
 
 function calibration(chart, note, guard) {
@@ -71,7 +71,7 @@ function values(guard, row) {
 
 function gallery(guard, rows) {
   return h("ul", { class: "gallery", tabindex: "0", "aria-label": "Unknown inputs, the least familiar first" }, rows.map((row, i) => h("li", {}, picture(guard, row, i),
-    h("p", { class: "gallery-score" }, number(row.score)), h("p", { class: "gallery-label", title: row.label }, row.label),
+    h("p", { class: "gallery-score" }, score(row.score)), h("p", { class: "gallery-label", title: row.label }, row.label),
     h("p", { class: "soft gallery-id", title: `request ${row.id}, row ${row.row}${row.stream ? `, stream ${row.stream}` : ""}, ${utc(row.at)}` }, time(row.at)))));
 }
 
@@ -82,7 +82,7 @@ function rowsTable(guard, rows) {
     caption: "Unknown inputs of the last hour, the least familiar first",
     head: ["Request, row", ...(streams ? ["Stream"] : []), "Time", "Taken for", "Probability", "Score", ...(withValues ? ["Values"] : [])],
     numeric: streams ? [4, 5] : [3, 4],
-    rows: rows.map((row) => [h("span", { class: "id", title: row.id }, `${row.id}, ${row.row}`), ...(streams ? [h("span", { class: "id", title: row.stream }, row.stream)] : []), h("time", { datetime: row.at, title: utc(row.at) }, time(row.at)), row.label, percent(row.probability), number(row.score), ...(withValues ? [values(guard, row)] : [])]),
+    rows: rows.map((row) => [h("span", { class: "id", title: row.id }, `${row.id}, ${row.row}`), ...(streams ? [h("span", { class: "id", title: row.stream }, row.stream)] : []), h("time", { datetime: row.at, title: utc(row.at) }, time(row.at)), row.label, percent(row.probability), score(row.score), ...(withValues ? [values(guard, row)] : [])]),
   }));
 }
 

@@ -1,7 +1,7 @@
 // What shifted: scores and classes against the reference, drift over time, what changed.
 import { axisStyle, Chart, plain } from "./chart.js";
 import { empty, h, panel, say, show } from "./dom.js";
-import { count, finite, lastRange, number, percent, plural, time, timeOfStep, utc } from "./format.js";
+import { count, finite, lastRange, number, percent, plural, shortTime, time, utc } from "./format.js";
 
 function scores(chart, note, guard, range) {
   const s = guard.scores;
@@ -14,7 +14,7 @@ function scores(chart, note, guard, range) {
   const width = s.edges[1] - s.edges[0];
   const places = [s.edges[0] - width / 2, ...middle, s.edges.at(-1) + width / 2];
   const points = (shares) => shares.map((share, i) => [places[i], share]);
-  chart.setLegend([["bar", "now"], ...(s.reference ? [["ref", "reference"]] : []), ...(s.shadow ? [["shadowline", "shadow"]] : []), ["expected", "threshold"]]);
+  chart.setLegend([["column", "now"], ...(s.reference ? [["ref", "reference"]] : []), ...(s.shadow ? [["shadowline", "shadow"]] : []), ["expected", "threshold"]]);
   say(note, `${plural(s.rows, "row")}${s.referenceRows ? ` against ${plural(s.referenceRows, "held-out row")}` : "; this guard has no reference"}. Right of the threshold is unknown.`);
   const steps = (name, shares, colour, dash) => ({ name, type: "line", step: "middle", data: points(shares), showSymbol: false, lineStyle: { width: 1.75, color: colour, type: dash }, itemStyle: { color: colour }, emphasis: { disabled: true } });
   const name = (i) => (i === 0 ? `below ${number(s.edges[0])}` : i === places.length - 1 ? `${number(s.edges.at(-1))} and above` : `${number(s.edges[i - 1])} to ${number(s.edges[i])}`);
@@ -53,7 +53,7 @@ function classes(chart, note, guard, range) {
   const most = order.reduce((a, b) => (s.live[b] > s.live[a] ? b : a), order[0]);
   const cut = order.length < all.length;
   say(note, `${cut ? `The ${SHOWN} of ${plural(all.length, "class", "classes")} that ${s.reference ? "moved most" : "are most frequent"}` : "Predicted classes"}${s.reference ? " against the reference" : ""}.`);
-  chart.setLegend([["bar", "now"], ...(s.reference ? [["tick", "reference"]] : []), ...(s.shadow ? [["shadowtick", "shadow"]] : [])]);
+  chart.setLegend([["column", "now"], ...(s.reference ? [["tick", "reference"]] : []), ...(s.shadow ? [["shadowtick", "shadow"]] : [])]);
   const marks = (name, shares, colour) => ({ name, type: "scatter", data: order.map((i) => shares[i]), symbol: "rect", symbolSize: [15, 2.5], itemStyle: { color: colour }, emphasis: { disabled: true }, z: 5 });
   chart.draw({
     summary: `${plain(s.names[most])} is predicted most, for ${percent(s.live[most])} of rows${s.reference ? `, against ${percent(s.reference[most])} in the reference` : ""}.`,
@@ -116,7 +116,7 @@ function timeline(chart, note, guard, events, range, onclick) {
       grid: { top: 8 },
       tooltip: { trigger: "item", formatter: (p) => `${time(times[p.value[0]])}\n${plain(channels[p.value[1]])}  effect ${number(p.value[2])}${all[p.dataIndex].drift ? "\nalert" : ""}` },
       visualMap: { show: false, min: 0, max: top, dimension: 2, inRange: { color: [c["heat-0"], c["heat-1"], c["heat-2"], c["heat-3"]] } },
-      xAxis: { type: "category", data: times.map((t) => timeOfStep(t, step)), ...axisStyle(c), axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 7) - 1 }, splitArea: { show: false } },
+      xAxis: { type: "category", data: times.map(shortTime), ...axisStyle(c), axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 7) - 1 }, splitArea: { show: false } },
       yAxis: { type: "category", data: channels.map(plain), ...axisStyle(c), axisLine: { show: false }, inverse: true },
       series: [{ type: "heatmap", data: all.map((cell) => ({ value: [cell.i, channels.indexOf(cell.channel), cell.effect], itemStyle: cell.drift ? { borderColor: c.ink, borderWidth: 1.5 } : { borderColor: c.card, borderWidth: 1 } })), emphasis: { disabled: true } }],
     }),

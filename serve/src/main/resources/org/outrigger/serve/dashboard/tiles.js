@@ -2,7 +2,8 @@
 import { byId, h, say, svg } from "./dom.js";
 import { count, lastRange, millis, number, percent, plural } from "./format.js";
 
-function spark(data) {
+function spark(all) {
+  const data = all.slice(Math.max(0, Math.min(all.findIndex((v) => v !== null), all.length - 20)));
   const known = data.filter((v) => v !== null);
   const image = svg("svg", { viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true", class: "spark" });
   if (known.length < 2) return image;

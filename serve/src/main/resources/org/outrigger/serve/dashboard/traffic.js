@@ -1,7 +1,7 @@
 // Traffic, latency, unknown rate over time.
 import { axisStyle, Chart } from "./chart.js";
 import { panel, say } from "./dom.js";
-import { count, lastRange, list, millis, number, percent, plural, rate, time, timeOfStep } from "./format.js";
+import { count, lastRange, list, millis, number, percent, plural, rate, shortTime, time } from "./format.js";
 
 const line = (name, data, colour, more = {}) => ({
   name, type: "line", data, showSymbol: false, symbol: "circle", symbolSize: 5, lineStyle: { width: 1.75, color: colour, ...more.lineStyle },
@@ -15,7 +15,7 @@ function lonely(data) {
 }
 
 function overTime(series, c, unit, lines, max) {
-  const { times, step } = series;
+  const { times } = series;
   return {
     tooltip: {
       formatter: (points) => [
@@ -23,7 +23,7 @@ function overTime(series, c, unit, lines, max) {
         ...points.filter((p) => p.value !== null && p.value !== undefined).map((p) => `${p.seriesName}  ${unit(p.value)}`),
       ].join("\n"),
     },
-    xAxis: { type: "category", data: times.map((t) => timeOfStep(t, step)), boundaryGap: false, ...axisStyle(c), splitLine: { show: false }, axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 5) - 1 } },
+    xAxis: { type: "category", data: times.map((t) => shortTime(t)), boundaryGap: false, ...axisStyle(c), splitLine: { show: false }, axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 5) - 1 } },
     yAxis: { type: "value", min: 0, max, splitNumber: 3, ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, fontSize: 11, formatter: (v) => unit(v) } },
     series: lines.map((l) => (lonely(l.data) ? { ...l, showSymbol: true } : l)),
   };
@@ -83,13 +83,13 @@ export function trafficPanels() {
       say(unknown.note, any ? `${percent(total.unknown)} of rows; ${percent(expected)} of known inputs are expected to be.` : "");
       charts.unknown.draw(any ? {
         summary: `${percent(total.unknown)} of rows were unknown in the ${lastRange(range)}; ${percent(expected)} are expected of known inputs.`,
-        option: (c) => overTime(s, c, (v) => percent(v, v < 0.1 ? 1 : 0), [
+        option: (c) => overTime(s, c, (v) => percent(v, v > 0 && v < 0.1 ? 1 : 0), [
           line("unknown", s.unknown, c.live, {
             areaStyle: { color: c.live, opacity: 0.12 },
             markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: c.alert, type: "dashed", width: 1.5 }, data: [{ yAxis: expected }] },
           }),
           ...(shadow ? [line("shadow", s.shadowUnknown, c.shadow, { lineStyle: { type: [2, 3] } })] : []),
-        ], (value) => Math.min(1, Math.max(value.max * 1.1, expected * 2))),
+        ], (value) => Math.min(1, Math.ceil(Math.max(value.max, expected * 1.5) * 20) / 20)),
         rows: () => rowsOf(s, [["unknown", s.unknown], ["mean score", s.score], ...(shadow ? [["shadow", s.shadowUnknown]] : [])], [percent, number, percent]),
       } : null, nothing);
     },
