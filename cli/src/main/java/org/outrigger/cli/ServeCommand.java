@@ -24,7 +24,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "serve",
     mixinStandardHelpOptions = true,
-    subcommands = ServeTokenCommand.class,
+    subcommands = {ServeTokenCommand.class, ServeLoadCommand.class},
     description = {
       "Serves guards over HTTP with the Open Inference Protocol, version 2: clients of KServe and"
           + " Triton work, and get the guard's verdict as further outputs.",

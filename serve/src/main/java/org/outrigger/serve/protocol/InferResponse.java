@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.outrigger.core.io.Json;
 
 /** An answer: output tensors, each in JSON or in binary after it. */
@@ -40,7 +42,7 @@ public final class InferResponse {
         name,
         Datatype.FP64,
         values,
-        bytes(
+        () -> bytes(
             8 * values.length,
             b -> {
               for (double value : values) {
@@ -56,7 +58,7 @@ public final class InferResponse {
         name,
         Datatype.FP32,
         values,
-        bytes(
+        () -> bytes(
             4 * values.length,
             b -> {
               for (float value : values) {
@@ -72,7 +74,7 @@ public final class InferResponse {
         name,
         Datatype.INT64,
         values,
-        bytes(
+        () -> bytes(
             8 * values.length,
             b -> {
               for (long value : values) {
@@ -88,7 +90,7 @@ public final class InferResponse {
         name,
         Datatype.BOOL,
         values,
-        bytes(
+        () -> bytes(
             values.length,
             b -> {
               for (boolean value : values) {
@@ -100,34 +102,34 @@ public final class InferResponse {
 
   /** Adds texts. */
   public InferResponse add(String name, List<String> values, long... shape) {
+    return put(name, Datatype.BYTES, values, () -> bytes(values), shape);
+  }
+
+  /** Each text's length in bytes, and its bytes. */
+  private static byte[] bytes(List<String> values) {
     byte[][] texts =
         values.stream().map(v -> v.getBytes(StandardCharsets.UTF_8)).toArray(byte[][]::new);
     int length = 0;
     for (byte[] text : texts) {
       length += 4 + text.length;
     }
-    return put(
-        name,
-        Datatype.BYTES,
-        values,
-        bytes(
-            length,
-            b -> {
-              for (byte[] text : texts) {
-                b.putInt(text.length).put(text);
-              }
-            }),
-        shape);
+    return bytes(
+        length,
+        b -> {
+          for (byte[] text : texts) {
+            b.putInt(text.length).put(text);
+          }
+        });
   }
 
-  private static byte[] bytes(int length, java.util.function.Consumer<ByteBuffer> fill) {
+  private static byte[] bytes(int length, Consumer<ByteBuffer> fill) {
     ByteBuffer buffer = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
     fill.accept(buffer);
     return buffer.array();
   }
 
   private InferResponse put(
-      String name, Datatype type, Object values, byte[] bytes, long... shape) {
+      String name, Datatype type, Object values, Supplier<byte[]> binaryForm, long... shape) {
     if (!wants(name)) {
       return this;
     }
@@ -137,6 +139,7 @@ public final class InferResponse {
     output.put("shape", shape);
     Boolean asked = request.outputs().get(name);
     if (asked == null ? request.binary() : asked) {
+      byte[] bytes = binaryForm.get();
       output.put("parameters", Map.of("binary_data_size", bytes.length));
       binary.writeBytes(bytes);
     } else {
