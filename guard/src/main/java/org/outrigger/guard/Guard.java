@@ -62,6 +62,7 @@ public final class Guard implements AutoCloseable {
   private final @Nullable Adapter adapter;
   private final @Nullable Preprocessing preprocessing;
   private final GuardInfo info;
+  private final @Nullable GuardReference reference;
   private final List<String> maps;
 
   Guard(
@@ -73,7 +74,8 @@ public final class Guard implements AutoCloseable {
       @Nullable ConformalPredictor labelSets,
       @Nullable Adapter adapter,
       @Nullable Preprocessing preprocessing,
-      GuardInfo info) {
+      GuardInfo info,
+      @Nullable GuardReference reference) {
     this.model = model;
     this.ownsModel = ownsModel;
     this.detectors = List.copyOf(detectors);
@@ -83,6 +85,7 @@ public final class Guard implements AutoCloseable {
     this.adapter = adapter;
     this.preprocessing = preprocessing;
     this.info = info;
+    this.reference = reference;
     this.maps = maps(model, detectors);
   }
 
@@ -133,18 +136,38 @@ public final class Guard implements AutoCloseable {
    *
    * @param verdicts one a row
    * @param logits [N, C] in row-major order, uncalibrated; the adapter's where there is one
+   * @param watched what a monitor watches, [N, F] in row-major order with the F columns of {@link
+   *     GuardReference#features}; null unless it was asked for
    */
   @SuppressWarnings("ArrayRecordComponent")
-  public record Answer(List<Verdict> verdicts, float[] logits) {}
+  public record Answer(List<Verdict> verdicts, float[] logits, float @Nullable [] watched) {}
 
   /** Judges inputs [N, ...] and gives the logits too. */
   public Answer answer(Tensor inputs) {
-    Judged judged = judge(inputs, null);
-    return new Answer(verdicts(judged, null), judged.logits);
+    return answer(inputs, false);
+  }
+
+  /**
+   * Judges inputs [N, ...] and gives the logits too.
+   *
+   * @param watch whether the answer also holds what a {@link GuardMonitor} watches, from the same
+   *     forward pass
+   * @throws OutriggerException also if it is to be watched but has no reference
+   */
+  public Answer answer(Tensor inputs, boolean watch) {
+    if (!watch) {
+      Judged judged = judge(inputs, null, null);
+      return new Answer(verdicts(judged, null), judged.logits, null);
+    }
+    Watched watched = requireReference().watched();
+    float[][] values = new float[1][];
+    Judged judged =
+        judge(inputs, null, (x, output) -> values[0] = Tensors.floats(watched.of(x, output)));
+    return new Answer(verdicts(judged, null), judged.logits, values[0]);
   }
 
   private List<Verdict> verdicts(Tensor inputs, @Nullable List<String> ids) {
-    return verdicts(judge(inputs, ids), ids);
+    return verdicts(judge(inputs, ids, null), ids);
   }
 
   private List<Verdict> verdicts(Judged judged, @Nullable List<String> ids) {
@@ -189,10 +212,18 @@ public final class Guard implements AutoCloseable {
       int[] detector,
       boolean @Nullable [][] sets) {}
 
-  Judged judge(Tensor inputs, @Nullable List<String> ids) {
+  /** Sees inputs and what the model makes of them, in the scope of the pass. */
+  interface Watch {
+    void see(Tensor inputs, Output output);
+  }
+
+  Judged judge(Tensor inputs, @Nullable List<String> ids, @Nullable Watch watch) {
     Torch.start();
     try (PointerScope scope = new PointerScope()) {
       Output output = model.predict(inputs, maps);
+      if (watch != null) {
+        watch.see(inputs, output);
+      }
       Tensor followed = adapted(inputs, output);
       float[] logits = Tensors.floats(followed);
       int classes = Math.toIntExact(output.logits().size(1));
@@ -350,6 +381,21 @@ public final class Guard implements AutoCloseable {
   /** Where it comes from and how it did when fitted. */
   public GuardInfo info() {
     return info;
+  }
+
+  /** What known traffic looks like; null if it was fitted without. */
+  public @Nullable GuardReference reference() {
+    return reference;
+  }
+
+  /** As {@link #reference}, or an error that says what to do. */
+  GuardReference requireReference() {
+    if (reference == null) {
+      throw new OutriggerException(
+          "This guard has no reference of known traffic, so nothing can be compared with it: fit"
+              + " it again, with referenceRows (--reference-rows) of 2 or more.");
+    }
+    return reference;
   }
 
   /** The guarded model. */

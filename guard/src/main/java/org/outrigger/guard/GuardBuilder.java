@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.LongConsumer;
 import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.adapt.Adapter;
 import org.outrigger.adapt.Adapters;
@@ -58,6 +57,7 @@ public final class GuardBuilder {
   private long seed;
   private int batchSize = 128;
   private int maxRows = 200_000;
+  private int referenceRows = 1000;
   private @Nullable String selection;
   private LongConsumer progress = done -> {};
 
@@ -190,6 +190,16 @@ public final class GuardBuilder {
     return this;
   }
 
+  /**
+   * How many of the held-out rows are kept with the guard at most, for a {@link GuardMonitor} to
+   * compare later traffic with; 1,000 by default, 0 for none.
+   */
+  public GuardBuilder referenceRows(int rows) {
+    HyperParameter.require(rows == 0 || rows >= 2, "referenceRows", rows, "0, or 2 or more");
+    referenceRows = rows;
+    return this;
+  }
+
   /** Notes why the detectors were chosen, for the guard's provenance. */
   public GuardBuilder selection(String reason) {
     selection = reason;
@@ -232,7 +242,8 @@ public final class GuardBuilder {
             .withProgress(progress);
     try (RecordedOutputs all =
         RecordedOutputs.record(model, validation, options.withObserver(fingerprint::add))) {
-      checkLabels(all, validation);
+      new ValidationLabels(model, validation, all)
+          .check(detectors, calibratorChosen ? calibrator : null, labelSets);
       int[][] parts = split(Math.toIntExact(all.size()));
       try (RecordedOutputs fit = all.subset(parts[0]);
           RecordedOutputs holdOut = all.subset(parts[1]);
@@ -257,7 +268,7 @@ public final class GuardBuilder {
             new GuardInfo(
                 model.name(),
                 null,
-                classNames(validation, all.classes()),
+                ValidationLabels.classNames(validation, all.classes()),
                 validation.inputShape(),
                 validation.featureColumns(),
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(),
@@ -277,10 +288,38 @@ public final class GuardBuilder {
                 threshold,
                 probabilities.measure(fitted, labelSets, holdOut),
                 selection);
-        return new Guard(
-            model, false, detectors, scales, fitted, labelSets, follower, preprocessing, info);
+        GuardReference reference =
+            referenceRows == 0
+                ? null
+                : ReferenceFit.of(
+                    guard(scales, fitted, null, info, null),
+                    holdOut,
+                    validation,
+                    referenceRows,
+                    seed,
+                    batchSize);
+        return guard(scales, fitted, follower, info, reference);
       }
     }
+  }
+
+  private Guard guard(
+      List<ScoreScale> scales,
+      @Nullable Calibrator fitted,
+      @Nullable Adapter follower,
+      GuardInfo info,
+      @Nullable GuardReference reference) {
+    return new Guard(
+        model,
+        false,
+        detectors,
+        scales,
+        fitted,
+        labelSets,
+        follower,
+        preprocessing,
+        info,
+        reference);
   }
 
   /** Says before the model runs what calibration and label sets would lack. */
@@ -300,60 +339,6 @@ public final class GuardBuilder {
     if (target != null && labelSets == null) {
       throw new OutriggerException(
           "Target data serves label sets that correct a shift: name such sets too.");
-    }
-  }
-
-  private void checkLabels(RecordedOutputs all, Dataset validation) {
-    Tensor labels = all.labels();
-    if (labels == null) {
-      for (Detector detector : detectors) {
-        if (detector.needs().contains(Need.LABELS)) {
-          throw new OutriggerException(
-              detector.card().name()
-                  + " needs class labels, but "
-                  + validation.name()
-                  + " has none: use one folder a class, name a label column, or choose a detector"
-                  + " that needs none.");
-        }
-      }
-      if (labelSets != null) {
-        throw new OutriggerException(
-            labelSets.card().name()
-                + " needs class labels, but "
-                + validation.name()
-                + " has none: use labelled data, or no label sets.");
-      }
-      if (calibratorChosen && calibrator != null) {
-        throw new OutriggerException(
-            calibrator.card().name()
-                + " needs class labels, but "
-                + validation.name()
-                + " has none: use labelled data, or no calibrator.");
-      }
-      return;
-    }
-    try (PointerScope scope = new PointerScope()) {
-      long most = labels.max().item_long();
-      if (most >= all.classes()) {
-        throw new OutriggerException(
-            validation.name()
-                + " has labels up to "
-                + most
-                + ", but the model "
-                + model.name()
-                + " has only "
-                + all.classes()
-                + " classes.");
-      }
-      long known = labels.ge(new org.bytedeco.pytorch.Scalar(0)).sum().item_long();
-      if (known == 0 || labels.min().item_long() == most) {
-        throw new OutriggerException(
-            "All rows of "
-                + validation.name()
-                + " have the same label ("
-                + (most < 0 ? "unknown" : classNames(validation, all.classes()).get((int) most))
-                + "): a guard is fitted on data of at least two classes.");
-      }
     }
   }
 
@@ -433,14 +418,6 @@ public final class GuardBuilder {
 
   private static GuardInfo.Part part(Method method) {
     return new GuardInfo.Part(method.card().slug(), Methods.values(method.settings()));
-  }
-
-  private static List<String> classNames(Dataset data, int classes) {
-    List<String> names = new ArrayList<>(data.classNames());
-    for (int c = names.size(); c < classes; c++) {
-      names.add(Integer.toString(c));
-    }
-    return names.subList(0, classes);
   }
 
   private static Map<String, String> versions() {

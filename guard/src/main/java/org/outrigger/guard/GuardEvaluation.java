@@ -207,7 +207,7 @@ public record GuardEvaluation(GuardInfo guard, Known known, List<Unknown> unknow
         while (batches.hasNext()) {
           try (PointerScope scope = new PointerScope();
               Batch batch = batches.next()) {
-            Guard.Judged judged = guard.judge(batch.inputs(), batch.ids());
+            Guard.Judged judged = guard.judge(batch.inputs(), batch.ids(), null);
             int[] labels = batch.labels() == null ? null : Tensors.ints(batch.labels());
             double[] confidence = Guard.confidences(judged.logits(), classes, judged.predicted());
             for (int i = 0; i < judged.score().length; i++) {

@@ -35,6 +35,7 @@ final class GuardFiles {
   private static final int LAYOUT = 1;
   private static final String LABEL_SETS = "label-sets.safetensors";
   private static final String ADAPTER = "adapter.safetensors";
+  private static final String REFERENCE = "reference.safetensors";
 
   private GuardFiles() {}
 
@@ -75,10 +76,20 @@ final class GuardFiles {
       parts.add(new Bundle.PartWriter(ADAPTER, file -> save(adapter, file)));
     }
     parts.add(new Bundle.PartWriter("scores.safetensors", file -> writeScores(guard, file)));
+    GuardReference reference = guard.reference();
+    if (reference != null) {
+      parts.add(
+          new Bundle.PartWriter(
+              REFERENCE,
+              file -> Scopes.run(() -> StateFiles.write(file, reference.state()))));
+    }
     Map<String, Object> info = new LinkedHashMap<>();
     info.put("layout", LAYOUT);
     info.put("model", modelPart);
     info.put("guard", guard.info());
+    if (reference != null) {
+      info.put("reference", REFERENCE);
+    }
     if (guard.preprocessing() != null) {
       info.put("preprocessing", Json.object("preprocessing", guard.preprocessing().toJson()));
     }
@@ -162,7 +173,8 @@ final class GuardFiles {
           bundle.info().get("preprocessing") == null
               ? null
               : Preprocessing.fromJson(Json.compact(bundle.info().get("preprocessing"))),
-          info);
+          info,
+          readReference(bundle));
     } catch (RuntimeException e) {
       made.forEach(GuardFiles::closeQuietly);
       throw e;
@@ -200,6 +212,14 @@ final class GuardFiles {
       }
       return scales;
     }
+  }
+
+  /** Guards that were saved before references were kept have none. */
+  private static @Nullable GuardReference readReference(Bundle bundle) {
+    if (bundle.info().get("reference") == null) {
+      return null;
+    }
+    return Scopes.scoped(() -> GuardReference.of(StateFiles.read(bundle.part(REFERENCE))));
   }
 
   private static <T> T read(Path folder, @Nullable Object json, Class<T> type) {

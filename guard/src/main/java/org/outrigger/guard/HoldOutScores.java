@@ -1,12 +1,8 @@
 package org.outrigger.guard;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
-import org.outrigger.core.data.Batch;
-import org.outrigger.core.data.Batches;
 import org.outrigger.core.data.Dataset;
 import org.outrigger.core.method.Need;
 import org.outrigger.core.model.Model;
@@ -70,30 +66,17 @@ final class HoldOutScores {
       int batchSize,
       double[][] raw) {
     List<String> maps = Guard.maps(model, detectors);
-    long first = 0;
-    int next = 0;
-    try (Batches batches = validation.batches(batchSize)) {
-      while (batches.hasNext() && next < rows.length) {
-        try (PointerScope scope = new PointerScope();
-            Batch batch = batches.next()) {
-          int from = next;
-          while (next < rows.length && rows[next] < first + batch.size()) {
-            next++;
+    ChosenRows.walk(
+        validation,
+        rows,
+        batchSize,
+        (inputs, from) -> {
+          Output output = model.predict(inputs, maps);
+          double[][] scores = Guard.scores(model, detectors, inputs, output);
+          for (int d = 0; d < raw.length; d++) {
+            System.arraycopy(scores[d], 0, raw[d], from, scores[d].length);
           }
-          if (next > from) {
-            long start = first;
-            long[] index = Arrays.stream(rows, from, next).map(row -> row - start).toArray();
-            Tensor inputs = batch.inputs().index_select(0, Tensors.of(index, index.length));
-            Output output = model.predict(inputs, maps);
-            double[][] scores = Guard.scores(model, detectors, inputs, output);
-            for (int d = 0; d < raw.length; d++) {
-              System.arraycopy(scores[d], 0, raw[d], from, index.length);
-            }
-          }
-          first += batch.size();
-        }
-      }
-    }
+        });
   }
 
   /** The largest of the detectors' scaled scores, row by row; a single detector's own scores. */
