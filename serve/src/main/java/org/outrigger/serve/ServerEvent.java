@@ -32,6 +32,8 @@ public record ServerEvent(
     SHADOWED,
     UNLOADED,
     DRIFT,
+    /** What drifted is as it was. */
+    RECOVERED,
     ADAPTER_ROLLED_BACK,
     TROUBLE
   }
