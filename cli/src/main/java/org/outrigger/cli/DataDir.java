@@ -17,6 +17,11 @@ final class DataDir {
               + " two. ${DEFAULT-VALUE} by default.")
   private Path folder = Path.of("outrigger-data");
 
+  /** The folder, which may not exist. */
+  Path named() {
+    return folder;
+  }
+
   /** The folder, which now exists. */
   Path folder() {
     try {

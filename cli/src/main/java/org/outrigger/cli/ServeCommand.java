@@ -14,6 +14,7 @@ import org.outrigger.core.OutriggerException;
 import org.outrigger.serve.GuardServer;
 import org.outrigger.serve.ServerPart;
 import org.outrigger.serve.ServerSettings;
+import org.outrigger.serve.store.EventStore;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -24,7 +25,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "serve",
     mixinStandardHelpOptions = true,
-    subcommands = {ServeTokenCommand.class, ServeLoadCommand.class},
+    subcommands = {ServeTokenCommand.class, ServeLoadCommand.class, ServeEventsCommand.class},
     description = {
       "Serves guards over HTTP with the Open Inference Protocol, version 2: clients of KServe and"
           + " Triton work, and get the guard's verdict as further outputs.",
@@ -126,6 +127,7 @@ final class ServeCommand implements Runnable {
 
   @Mixin private Device device;
   @Mixin private DataDir dataDir;
+  @Mixin private StoreOptions store;
 
   @Override
   public void run() {
@@ -148,7 +150,8 @@ final class ServeCommand implements Runnable {
             .withLimits(queue, Math.multiplyExact(megabytes, 1 << 20), 1024)
             .withTokens(tokens)
             .withTls(keystore, System.getenv("OUTRIGGER_KEYSTORE_PASSWORD"));
-    GuardServer server = GuardServer.start(settings, device.name(), parts());
+    ServerPart[] parts = parts();
+    GuardServer server = GuardServer.start(settings, device.name(), parts);
     try {
       for (String each : bundles) {
         int equals = each.indexOf('=');
@@ -168,6 +171,11 @@ final class ServeCommand implements Runnable {
     var out = spec.commandLine().getOut();
     for (String name : server.guards().names()) {
       out.println("Serving " + name + " at " + address + "/v2/models/" + name);
+    }
+    for (ServerPart part : parts) {
+      if (part instanceof EventStore events) {
+        out.println("Storing events in " + events.location());
+      }
     }
     if (!host.equals("127.0.0.1") && !host.equals("localhost") && tokens == null) {
       spec.commandLine()
@@ -204,6 +212,10 @@ final class ServeCommand implements Runnable {
   /** What the server has besides inference. */
   private ServerPart[] parts() {
     List<ServerPart> parts = new ArrayList<>();
+    EventStore events = store.part(dataDir);
+    if (events != null) {
+      parts.add(events);
+    }
     parts.addAll(dashboard.parts(demo));
     return parts.toArray(ServerPart[]::new);
   }
