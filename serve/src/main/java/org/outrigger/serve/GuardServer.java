@@ -250,10 +250,10 @@ public final class GuardServer implements AutoCloseable {
     routes.after(this::after);
     routes.get("/v2", this::server);
     routes.get("/v2/health/live", ctx -> json(ctx, Map.of("live", true)));
-    routes.get("/v2/health/ready", ctx -> ready(ctx, !stopping && !guards.names().isEmpty()));
+    routes.get("/v2/health/ready", ctx -> ready(ctx, ready()));
     for (String model : List.of("/v2/models/{model}", "/v2/models/{model}/versions/{version}")) {
       routes.get(model, ctx -> json(ctx, Inference.metadata(asked(ctx))));
-      routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx) != null));
+      routes.get(model + "/ready", ctx -> ready(ctx, !stopping && asked(ctx).alive()));
       routes.post(model + "/infer", this::infer);
     }
     routes.post("/v2/repository/index", ctx -> result(ctx, 200, Json.compact(index())));
@@ -329,6 +329,13 @@ public final class GuardServer implements AutoCloseable {
     json(ctx, json);
   }
 
+  private boolean ready() {
+    List<String> names = guards.names();
+    return !stopping
+        && !names.isEmpty()
+        && names.stream().allMatch(name -> guards.get(name, null).alive());
+  }
+
   private static void ready(Context ctx, boolean ready) {
     result(ctx, ready ? 200 : 503, Json.compact(Map.of("ready", ready)));
   }
@@ -341,8 +348,8 @@ public final class GuardServer implements AutoCloseable {
               Map<String, Object> entry = new LinkedHashMap<>();
               entry.put("name", name);
               entry.put("version", guard.version());
-              entry.put("state", "READY");
-              entry.put("reason", "");
+              entry.put("state", guard.alive() ? "READY" : "UNAVAILABLE");
+              entry.put("reason", guard.alive() ? "" : "Its thread ended.");
               return entry;
             })
         .toList();
@@ -351,8 +358,15 @@ public final class GuardServer implements AutoCloseable {
   /** How the server and its parts are; parts that have a problem say so. */
   private Map<String, Object> status() {
     Map<String, Object> states = new LinkedHashMap<>();
-    boolean well = !stopping && !guards.names().isEmpty();
+    boolean well = ready();
     Map<String, Object> problems = new LinkedHashMap<>();
+    for (String name : guards.names()) {
+      if (!guards.get(name, null).alive()) {
+        problems.put(
+            "guard " + name,
+            "Its thread ended, so it answers nobody; the server's log says why. Load it again.");
+      }
+    }
     for (ServerPart part : parts) {
       String problem = part.problem();
       well &= problem == null;

@@ -170,16 +170,29 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
+  /** Whether its thread lives, so that it can answer. */
+  public boolean alive() {
+    return worker.isAlive();
+  }
+
   private void work() {
-    while (true) {
-      List<Job> batch = take();
-      if (batch.isEmpty()) {
-        return;
+    try {
+      while (true) {
+        List<Job> batch = take();
+        if (batch.isEmpty()) {
+          return;
+        }
+        long start = System.nanoTime();
+        int rows = batch.stream().mapToInt(Job::rows).sum();
+        judge(batch, rows);
+        watch.passed(rows, System.nanoTime() - start);
       }
-      long start = System.nanoTime();
-      int rows = batch.stream().mapToInt(Job::rows).sum();
-      judge(batch, rows);
-      watch.passed(rows, System.nanoTime() - start);
+    } catch (RuntimeException | Error e) {
+      LOG.error("The thread of the guard {} version {} ended", name, version, e);
+      throw e;
+    } finally {
+      // Whoever still waits would wait in vain.
+      refuseWaiting();
     }
   }
 
@@ -338,6 +351,7 @@ public final class ServedGuard implements AutoCloseable {
   private void refuseWaiting() {
     lock.lock();
     try {
+      closed = true;
       waiting.forEach(
           job -> job.result.completeExceptionally(new Refusal(503, "The server stops.")));
       waiting.clear();
