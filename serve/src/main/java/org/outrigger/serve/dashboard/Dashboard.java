@@ -3,12 +3,14 @@ package org.outrigger.serve.dashboard;
 import io.javalin.config.RoutesConfig;
 import io.javalin.http.Context;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.io.Json;
 import org.outrigger.guard.Guard;
+import org.outrigger.guard.GuardReference;
 import org.outrigger.serve.AnsweredRequest;
 import org.outrigger.serve.GuardServer;
 import org.outrigger.serve.JudgedBatch;
@@ -137,7 +139,17 @@ public final class Dashboard implements ServerPart {
   }
 
   private static @Nullable Reference reference(Guard guard) {
-    return null;
+    GuardReference kept = guard.reference();
+    if (kept == null || kept.size() == 0) {
+      return null;
+    }
+    double[] scores = kept.scores();
+    Arrays.sort(scores);
+    long[] classes = new long[guard.info().classNames().size()];
+    for (int predicted : kept.predicted()) {
+      classes[predicted]++;
+    }
+    return new Reference(scores, classes);
   }
 
   @Override

@@ -34,7 +34,9 @@ function state(name, text) {
 /** Channels of the chosen guard that drift now. */
 function drifting(guard, snapshot) {
   const { monitor, own } = driftOf(guard, snapshot.events);
-  if (Array.isArray(monitor?.active)) return monitor.active.map(String);
+  if (monitor?.active && typeof monitor.active === "object") {
+    return Array.isArray(monitor.active) ? monitor.active.map(String) : Object.keys(monitor.active);
+  }
   const from = guard.series.times[0];
   return [...new Set(own.filter((e) => Date.parse(e.at) >= from).map((e) => String(e.details.channel ?? "drift")))];
 }

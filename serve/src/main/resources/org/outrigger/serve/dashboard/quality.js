@@ -11,7 +11,7 @@ function calibration(chart, note, guard) {
     say(note, "");
     chart.draw(null, store
       ? `No labels yet. Post them when they are known, with the request's id and the row: POST /v2/models/${guard.name}/labels.`
-      : "Calibration needs the event store: leave out --no-store, and post labels when they are known.");
+      : "Calibration needs the event store: leave out --store none, and post labels when they are known.");
     return;
   }
   const most = Math.max(...bins.map((bin) => bin.count));

@@ -71,7 +71,7 @@ function classes(chart, note, guard, range) {
   });
 }
 
-/** Events of drift as windows of a channel, for a monitor that tells no windows of its own. */
+/** What the monitor tells of a guard: its windows, and its alerts as events. */
 export function driftOf(guard, events) {
   const monitor = guard.parts.monitor;
   const own = events.filter((e) => e.kind === "DRIFT" && e.guard === guard.name);
@@ -83,11 +83,16 @@ function timeline(chart, note, guard, events, range, onclick) {
   const { monitor, own, windows } = driftOf(guard, events);
   const since = guard.series.times[0];
   const marks = own.map((e) => ({ at: Date.parse(e.at), channel: String(e.details.channel ?? "all"), effect: finite(e.details.effect), drift: true }))
-    .concat(windows.flatMap((w) => Object.entries(w.channels ?? {}).map(([channel, v]) => ({ at: Date.parse(w.to ?? w.at), channel, effect: finite(typeof v === "object" ? v?.effect : v), drift: Boolean(v?.drift) }))))
+    .concat(windows.flatMap((w) => Object.entries(w.effects ?? {}).map(([channel, effect]) => ({ at: Date.parse(w.at), channel, effect: finite(effect), drift: Array.isArray(w.drifting) && w.drifting.includes(channel) }))))
     .filter((m) => m.at >= since);
   if (!monitor && own.length === 0) {
     say(note, "");
     chart.draw(null, "No drift monitor runs: leave out --no-monitor, and drift of inputs, scores and predictions shows here.");
+    return;
+  }
+  if (monitor?.monitoring === false && own.length === 0) {
+    say(note, "");
+    chart.draw(null, `This guard is not monitored${monitor.why ? `: ${monitor.why}` : "."}`);
     return;
   }
   if (marks.length === 0) {
@@ -129,7 +134,7 @@ function change(event) {
   const features = Array.isArray(d.features) ? d.features : [];
   return h("li", { class: "change", "data-at": event.at, "data-channel": d.channel ?? "" },
     h("p", { class: "change-head" }, h("time", { datetime: event.at, title: utc(event.at) }, time(event.at)), h("strong", {}, String(d.channel ?? "drift")),
-      h("span", { class: "soft" }, [d.method, finite(d.statistic) !== null ? `${number(d.statistic)}${finite(d.threshold) !== null ? ` over ${number(d.threshold)}` : ""}` : null].filter(Boolean).join(" "))),
+      h("span", { class: "soft" }, [typeof d.method === "string" ? d.method : null, finite(d.statistic) !== null ? `${number(d.statistic)}${finite(d.threshold) !== null ? ` over ${number(d.threshold)}` : ""}` : null].filter(Boolean).join(" "))),
     features.length === 0 ? h("p", { class: "soft" }, event.message)
       : h("table", { class: "features" }, h("caption", { class: "hidden" }, "What changed"),
         h("thead", { class: "hidden" }, h("tr", {}, ["Feature", "Before", "After"].map((t) => h("th", { scope: "col" }, t)))),
