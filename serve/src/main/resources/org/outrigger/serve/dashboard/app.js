@@ -126,7 +126,7 @@ const THEMES = ["auto", "light", "dark"];
 function showTheme(name) {
   const text = { auto: "as the system", light: "light", dark: "dark" }[name];
   say(byId("theme"), name[0].toUpperCase() + name.slice(1));
-  byId("theme").setAttribute("aria-label", `Colours: ${text}`);
+  byId("theme").setAttribute("aria-label", `${name[0].toUpperCase() + name.slice(1)}: colours ${text}`);
 }
 
 function nextTheme() {

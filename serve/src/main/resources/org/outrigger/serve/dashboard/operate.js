@@ -15,7 +15,7 @@ function adapters(room, note, guard) {
   const streams = Array.isArray(state.streams) ? state.streams : [];
   const back = streams.reduce((sum, each) => sum + (each.rollbacks ?? 0), 0);
   say(note, `${state.stack ?? "An adapter"} follows ${plural(streams.length, "stream")}; ${plural(back, "roll-back")}.`);
-  show(room, streams, () => (streams.length === 0 ? empty("No stream has sent rows yet.") : scroller("Adapters", table({
+  show(room, streams, () => (streams.length === 0 ? empty("No stream has sent rows yet.") : scroller("Table of adapters", table({
     caption: "Adapter of each stream",
     head: ["Stream", "State", "Rows", "Roll-backs", "Agreement", "Confidence", "Last rows", "Checkpoint"],
     numeric: [2, 3, 4, 5],
@@ -52,13 +52,13 @@ function guards(room, told, note, snapshot) {
   const all = snapshot.guards;
   const admin = snapshot.server.admin;
   say(note, admin ? "" : "Exchanging guards takes a token of the role admin.");
-  show(room, [all, admin], () => scroller("Guards and versions", table({
+  show(room, [all, admin], () => scroller("Table of guards", table({
     caption: "Guards and their versions",
     head: ["Guard", "Version", "Before", "Shadow", "Bundle", "Waiting", ...(admin ? ["Exchange"] : [])],
     numeric: [5],
     rows: all.map((g) => [g.name, h("strong", {}, g.version), g.before ?? "–", g.shadow ?? "–", h("span", { class: "id", title: g.bundle }, g.bundle), `${count(g.waitingRows)} rows`, ...(admin ? [h("span", { class: "actions" },
       h("button", { type: "button", class: "quiet", "data-key": `load ${g.name}`, "aria-label": `Reload ${g.name}`, onclick: () => confirmed(`Reload ${g.name}?`, `The bundle ${g.bundle} is read again and takes over without a dropped request. Version ${g.version} stays ready to go back to.`, "Reload", () => exchange(g.name, "load", told)) }, "Reload"),
-      h("button", { type: "button", class: "quiet", "data-key": `back ${g.name}`, "aria-label": `Roll ${g.name} back`, disabled: g.before === null, onclick: () => confirmed(`Roll ${g.name} back?`, `Version ${g.before} answers again, and version ${g.version} is closed.`, "Roll back", () => exchange(g.name, "rollback", told)) }, "Roll back"))] : [])]),
+      h("button", { type: "button", class: "quiet", "data-key": `back ${g.name}`, "aria-label": `Roll back ${g.name}`, disabled: g.before === null, onclick: () => confirmed(`Roll ${g.name} back?`, `Version ${g.before} answers again, and version ${g.version} is closed.`, "Roll back", () => exchange(g.name, "rollback", told)) }, "Roll back"))] : [])]),
   })));
 }
 
