@@ -35,7 +35,7 @@ import org.outrigger.guard.Guard;
 
 /**
  * A guard of pictures of clothes with traffic that it sends itself: clean at first; after a minute
- * the camera gets too much light, fewer kinds of clothes come, and digits are among them; later
+ * the camera loses contrast, fewer kinds of clothes come, and digits are among them; later
  * all is well again, and so on. Labels of the rows follow a few seconds behind the rows.
  */
 final class ServeDemo implements AutoCloseable {
@@ -81,7 +81,7 @@ final class ServeDemo implements AutoCloseable {
     shifted =
         rows(
             CorruptedDataset.of(
-                test, Corruption.BRIGHTNESS, 3, Corruption.Settings.seeded(seed)));
+                test, Corruption.CONTRAST, 2, Corruption.Settings.seeded(seed)));
     unknown = rows(Mnist.test().limit(STREAMED));
     thread = new Thread(this::send, "demo traffic");
     thread.setDaemon(true);
@@ -182,7 +182,7 @@ final class ServeDemo implements AutoCloseable {
     int[] labels = new int[n];
     for (int i = 0; i < n; i++) {
       boolean foreign = random.nextDouble() < 0.003 + 0.12 * shift;
-      Rows from = foreign ? unknown : random.nextDouble() < 0.8 * shift ? shifted : clean;
+      Rows from = foreign ? unknown : random.nextDouble() < 0.5 * shift ? shifted : clean;
       int row = random.nextInt(from.values.length);
       while (!foreign && rare(from.labels[row]) && random.nextDouble() < 0.75 * shift) {
         row = random.nextInt(from.values.length);

@@ -21,8 +21,8 @@ function calibration(chart, note, guard) {
     summary: `Of ${plural(store.labelled, "labelled row")} ${percent(store.accuracy)} were right; the expected calibration error is ${percent(store.ece)}.`,
     option: (c) => ({
       tooltip: { trigger: "item", formatter: (p) => (p.seriesType === "scatter" ? `confidence ${percent(p.value[0])}\naccuracy ${percent(p.value[1])}\n${plural(p.value[2], "row")}` : "") },
-      xAxis: { type: "value", min: 0, max: 1, splitNumber: 4, ...axisStyle(c), axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
-      yAxis: { type: "value", min: 0, max: 1, splitNumber: 4, ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
+      xAxis: { type: "value", min: 0, max: 1, interval: 0.25, ...axisStyle(c), axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
+      yAxis: { type: "value", min: 0, max: 1, interval: 0.25, ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
       series: [
         { type: "line", data: [[0, 0], [1, 1]], silent: true, showSymbol: false, lineStyle: { color: c.reference, width: 1.5 } },
         { name: "accuracy", type: "scatter", data: bins.map((bin) => [bin.confidence, bin.accuracy, bin.count]), symbolSize: (v) => 7 + 15 * Math.sqrt(v[2] / most), itemStyle: { color: c.live, opacity: 0.85, borderColor: c.card, borderWidth: 1 }, emphasis: { disabled: true } },

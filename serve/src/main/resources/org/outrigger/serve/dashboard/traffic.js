@@ -15,6 +15,7 @@ function lonely(data) {
 }
 
 function overTime(series, c, unit, lines, max) {
+  // A ceiling of our own has its ticks at quarters of it.
   const { times } = series;
   return {
     tooltip: {
@@ -24,7 +25,7 @@ function overTime(series, c, unit, lines, max) {
       ].join("\n"),
     },
     xAxis: { type: "category", data: times.map((t) => shortTime(t)), boundaryGap: false, ...axisStyle(c), splitLine: { show: false }, axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 5) - 1 } },
-    yAxis: { type: "value", min: 0, max, splitNumber: 3, ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, fontSize: 11, formatter: (v) => unit(v) } },
+    yAxis: { type: "value", min: 0, ...(max ? { max, interval: max / 4 } : { splitNumber: 3 }), ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, fontSize: 11, formatter: (v) => unit(v) } },
     series: lines.map((l) => (lonely(l.data) ? { ...l, showSymbol: true } : l)),
   };
 }
@@ -89,7 +90,7 @@ export function trafficPanels() {
             markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: c.alert, type: "dashed", width: 1.5 }, data: [{ yAxis: expected }] },
           }),
           ...(shadow ? [line("shadow", s.shadowUnknown, c.shadow, { lineStyle: { type: [2, 3] } })] : []),
-        ], (value) => Math.min(1, Math.ceil(Math.max(value.max, expected * 1.5) * 20) / 20)),
+        ], Math.min(1, Math.ceil(Math.max(...s.unknown.map((v) => v ?? 0), expected * 1.5) * 25) / 25)),
         rows: () => rowsOf(s, [["unknown", s.unknown], ["mean score", s.score], ...(shadow ? [["shadow", s.shadowUnknown]] : [])], [percent, number, percent]),
       } : null, nothing);
     },
