@@ -198,7 +198,9 @@ final class ServeCommand implements Runnable {
 
   /** Fits the demo's guard into a folder that goes with the program. */
   private Path demoBundle() {
-    spec.commandLine().getErr().println("Fitting a guard of embedded pictures; that takes a moment.");
+    spec.commandLine()
+        .getErr()
+        .println("Fitting a guard of embedded pictures; that takes a moment.");
     try {
       Path folder = Files.createTempDirectory("outrigger-demo");
       Path bundle = folder.resolve(ServeDemo.NAME + ".guard");

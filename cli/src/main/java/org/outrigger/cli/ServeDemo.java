@@ -35,8 +35,8 @@ import org.outrigger.guard.Guard;
 
 /**
  * A guard of pictures of clothes with traffic that it sends itself: clean at first; after a minute
- * the camera loses contrast, fewer kinds of clothes come, and digits are among them; later
- * all is well again, and so on. Labels of the rows follow a few seconds behind the rows.
+ * the camera loses contrast, fewer kinds of clothes come, and digits are among them; later all is
+ * well again, and so on. Labels of the rows follow a few seconds behind the rows.
  */
 final class ServeDemo implements AutoCloseable {
   static final String NAME = "clothes";
@@ -79,9 +79,7 @@ final class ServeDemo implements AutoCloseable {
     IndexedDataset test = FashionMnist.test().limit(STREAMED);
     clean = rows(test);
     shifted =
-        rows(
-            CorruptedDataset.of(
-                test, Corruption.CONTRAST, 2, Corruption.Settings.seeded(seed)));
+        rows(CorruptedDataset.of(test, Corruption.CONTRAST, 2, Corruption.Settings.seeded(seed)));
     unknown = rows(Mnist.test().limit(STREAMED));
     thread = new Thread(this::send, "demo traffic");
     thread.setDaemon(true);

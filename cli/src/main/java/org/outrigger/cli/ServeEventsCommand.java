@@ -83,11 +83,12 @@ final class ServeEventsCommand implements Runnable {
     if (limit != null && limit < 1) {
       throw new OutriggerException("limit = " + limit + " is out of range: use 1 or more.");
     }
-    String location =
-        store == null ? StoreOptions.byDefault(dataDir.named()).toString() : store;
+    String location = store == null ? StoreOptions.byDefault(dataDir.named()).toString() : store;
     if (!location.startsWith("jdbc:") && !Files.isRegularFile(Path.of(location))) {
       throw new OutriggerException(
-          "There is no event store " + location + ": name what 'outrigger serve' says that it uses.");
+          "There is no event store "
+              + location
+              + ": name what 'outrigger serve' says that it uses.");
     }
     int most = limit != null ? limit : out == null ? SHOWN : Integer.MAX_VALUE;
     EventQuery asked = new EventQuery(guard, null, from(), null, most, null);

@@ -58,8 +58,7 @@ final class StoreOptions {
   /** Settings of a file or URL, with user and password from the environment. */
   static StoreSettings at(String location) {
     return StoreSettings.at(location)
-        .withUser(
-            System.getenv("OUTRIGGER_STORE_USER"), System.getenv("OUTRIGGER_STORE_PASSWORD"));
+        .withUser(System.getenv("OUTRIGGER_STORE_USER"), System.getenv("OUTRIGGER_STORE_PASSWORD"));
   }
 
   /** The file that a server writes by default. */

@@ -49,6 +49,7 @@ public final class GuardServer implements AutoCloseable {
   private static final String JSON = "application/json";
   private static final String BINARY = "application/octet-stream";
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
+
   /** The attribute of a request that holds its {@link Tokens.Role}, where tokens are asked for. */
   public static final String ROLE = "role";
 
@@ -407,7 +408,8 @@ public final class GuardServer implements AutoCloseable {
       throw new Refusal(503, "The server stops.");
     }
     ServedGuard guard = asked(ctx);
-    InferRequest request = InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
+    InferRequest request =
+        InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
     Trace trace = RequestLog.of(ctx, request.id(), input.shape()[0]);

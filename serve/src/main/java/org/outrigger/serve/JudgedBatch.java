@@ -39,8 +39,7 @@ public record JudgedBatch(
       long nanos,
       @Nullable Trace trace) {
     /** Of a request that belongs to no trace. */
-    public Request(
-        String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
+    public Request(String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
       this(id, stream, inputs, verdicts, nanos, null);
     }
 

@@ -63,13 +63,15 @@ public final class ServedModel {
     return CLIENT.send(to(server, path).build(), HttpResponse.BodyHandlers.ofByteArray());
   }
 
-  public static HttpResponse<byte[]> post(GuardServer server, String path, byte[] body) throws Exception {
+  public static HttpResponse<byte[]> post(GuardServer server, String path, byte[] body)
+      throws Exception {
     return CLIENT.send(
         to(server, path).POST(HttpRequest.BodyPublishers.ofByteArray(body)).build(),
         HttpResponse.BodyHandlers.ofByteArray());
   }
 
-  public static HttpResponse<byte[]> post(GuardServer server, String path, String body) throws Exception {
+  public static HttpResponse<byte[]> post(GuardServer server, String path, String body)
+      throws Exception {
     return post(server, path, body.getBytes(StandardCharsets.UTF_8));
   }
 

@@ -72,8 +72,7 @@ public final class Dashboard implements ServerPart {
     routes.get("/", assets::page);
     routes.get("/assets/{hash}/{file}", assets::file);
     routes.get(
-        "/api/dashboard",
-        ctx -> ctx.contentType("application/json").result(json(view(ctx))));
+        "/api/dashboard", ctx -> ctx.contentType("application/json").result(json(view(ctx))));
     routes.get("/api/dashboard/inputs/{guard}/{key}", this::input);
     routes.get(
         "/api/dashboard/stream",
@@ -98,15 +97,12 @@ public final class Dashboard implements ServerPart {
   private String json(View view) {
     long asked = generation;
     Drawn last = drawn.get(view);
-    if (last != null
-        && last.generation == asked
-        && System.nanoTime() - last.nanos < FRESH) {
+    if (last != null && last.generation == asked && System.nanoTime() - last.nanos < FRESH) {
       return last.json;
     }
     String json =
         Json.compact(
-            Objects.requireNonNull(snapshot)
-                .of(view.guard, view.range, view.role, Instant.now()));
+            Objects.requireNonNull(snapshot).of(view.guard, view.range, view.role, Instant.now()));
     if (drawn.size() > 100) {
       drawn.clear();
     }

@@ -34,7 +34,9 @@ record GuardSnapshot(
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", served.version());
     json.put("model", info.model());
-    json.put("detector", String.join(" + ", info.detectors().stream().map(GuardInfo.Part::slug).toList()));
+    json.put(
+        "detector",
+        String.join(" + ", info.detectors().stream().map(GuardInfo.Part::slug).toList()));
     json.put("calibrator", info.calibrator() == null ? null : info.calibrator().slug());
     json.put("created", info.created());
     json.put("data", info.data());
@@ -152,8 +154,7 @@ record GuardSnapshot(
       json.put("reference", shares(bins.count(reference.sortedScores())));
       json.put("referenceRows", reference.sortedScores().length);
     }
-    Shapes watched =
-        shadow == null || watcher == null ? null : shadow.shapes(watcher.version());
+    Shapes watched = shadow == null || watcher == null ? null : shadow.shapes(watcher.version());
     // Only scores on the same scale can be drawn into one picture.
     if (shadow != null && watcher != null && watched != null && bins.equals(watched.bins())) {
       Shape watchedShape = shadow.shape(watcher.version(), range, now);
@@ -212,7 +213,8 @@ record GuardSnapshot(
       json.put("score", number(input.verdict().score()));
       json.put("detector", input.verdict().detector());
       KeptInput kept = input.input();
-      json.put("kept", kept == null ? null : kept instanceof KeptInput.Picture ? "picture" : "values");
+      json.put(
+          "kept", kept == null ? null : kept instanceof KeptInput.Picture ? "picture" : "values");
       rows.add(json);
     }
     return rows;
@@ -224,7 +226,9 @@ record GuardSnapshot(
 
   private static List<@Nullable Double> shares(long[] counts) {
     double total = Arrays.stream(counts).sum();
-    return Arrays.stream(counts).<@Nullable Double>mapToObj(count -> number(count / total)).toList();
+    return Arrays.stream(counts)
+        .<@Nullable Double>mapToObj(count -> number(count / total))
+        .toList();
   }
 
   /** Five digits are enough to draw; null for what is no number. */

@@ -82,10 +82,7 @@ final class GuardTelemetry {
       int length = request.inputs().length / request.rows();
       input =
           KeptInput.of(
-              request.inputs(),
-              row * length,
-              shapes.info().inputShape(),
-              shapes.info().features());
+              request.inputs(), row * length, shapes.info().inputShape(), shapes.info().features());
     }
     return new UnknownInput(
         key, at, cut(request.id()), row, cut(request.stream()), version, verdict, input);

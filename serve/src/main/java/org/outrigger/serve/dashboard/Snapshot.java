@@ -36,7 +36,8 @@ final class Snapshot {
    */
   Map<String, Object> of(@Nullable String guard, Range range, Role role, Instant now) {
     List<String> names = server.guards().names();
-    String chosen = guard != null && names.contains(guard) ? guard : names.isEmpty() ? null : names.get(0);
+    String chosen =
+        guard != null && names.contains(guard) ? guard : names.isEmpty() ? null : names.get(0);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("at", now.toString());
     json.put("server", server(role));

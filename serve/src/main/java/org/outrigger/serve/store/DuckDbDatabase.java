@@ -121,8 +121,10 @@ final class DuckDbDatabase extends Database {
               + said,
           e);
     }
-    if (said.contains("Permission denied") || said.contains("No such file or directory")
-        || said.contains("Cannot open file") || said.contains("Is a directory")) {
+    if (said.contains("Permission denied")
+        || said.contains("No such file or directory")
+        || said.contains("Cannot open file")
+        || said.contains("Is a directory")) {
       return new OutriggerException(
           "The event store "
               + file

@@ -225,8 +225,19 @@ final class EventTables {
         }) {
       try (PreparedStatement delete =
           connection.prepareStatement(
-              "DELETE FROM " + each[0] + " WHERE " + each[1] + " IN (SELECT " + each[2] + " FROM "
-                  + each[0] + " WHERE " + each[3] + " < ? ORDER BY " + each[3] + " LIMIT ?)")) {
+              "DELETE FROM "
+                  + each[0]
+                  + " WHERE "
+                  + each[1]
+                  + " IN (SELECT "
+                  + each[2]
+                  + " FROM "
+                  + each[0]
+                  + " WHERE "
+                  + each[3]
+                  + " < ? ORDER BY "
+                  + each[3]
+                  + " LIMIT ?)")) {
         delete.setObject(1, Database.utc(than));
         delete.setInt(2, most);
         more |= delete.executeUpdate() >= most;

@@ -145,8 +145,7 @@ final class EventWriter {
 
   /** A value that the database will never take. */
   private static boolean hopeless(Exception e) {
-    return e instanceof SQLException sql
-        && String.valueOf(sql.getSQLState()).startsWith("22");
+    return e instanceof SQLException sql && String.valueOf(sql.getSQLState()).startsWith("22");
   }
 
   private Connection open() throws SQLException {

@@ -134,7 +134,8 @@ final class Migrations {
         missing = next(database, applied(connection), steps);
       } catch (SQLException e) {
         throw new OutriggerException(
-            database.shown() + " is no event store: name the file or URL that a server wrote.\n"
+            database.shown()
+                + " is no event store: name the file or URL that a server wrote.\n"
                 + e.getMessage(),
             e);
       }

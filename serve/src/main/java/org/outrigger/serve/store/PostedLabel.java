@@ -79,7 +79,8 @@ record PostedLabel(String request, int row, int label) {
         }
       }
       if (!found || labels.isEmpty()) {
-        throw Refusal.bad("There are no labels: send {\"labels\": [{\"id\": ..., \"label\": ...}]}.");
+        throw Refusal.bad(
+            "There are no labels: send {\"labels\": [{\"id\": ..., \"label\": ...}]}.");
       }
       if (json.nextToken() != null) {
         throw Refusal.bad("There is more after the end of the JSON object.");
@@ -90,8 +91,7 @@ record PostedLabel(String request, int row, int label) {
     return new ArrayList<>(labels.values());
   }
 
-  private static PostedLabel one(
-      JsonParser json, int i, Map<String, Integer> byName, int classes) {
+  private static PostedLabel one(JsonParser json, int i, Map<String, Integer> byName, int classes) {
     if (json.currentToken() != JsonToken.START_OBJECT) {
       throw Refusal.bad("Label " + i + " is no JSON object.");
     }

@@ -63,8 +63,7 @@ final class StoreRoutes {
 
   private void labels(Context ctx) throws IOException {
     ServedGuard guard = guard(ctx);
-    byte[] body =
-        RequestBody.read(ctx, Math.min(MOST_BYTES, server.settings().maxRequestBytes()));
+    byte[] body = RequestBody.read(ctx, Math.min(MOST_BYTES, server.settings().maxRequestBytes()));
     List<PostedLabel> labels = PostedLabel.read(body, guard.guard().info().classNames());
     CompletableFuture<LabelResult> result = queue.offer(guard.name(), labels);
     if (result == null) {
@@ -85,8 +84,7 @@ final class StoreRoutes {
                     }));
   }
 
-  private Map<String, Object> answer(
-      String guard, List<PostedLabel> labels, LabelResult written) {
+  private Map<String, Object> answer(String guard, List<PostedLabel> labels, LabelResult written) {
     List<Map<String, Object>> items = new ArrayList<>();
     int matched = 0;
     for (PostedLabel label : labels) {

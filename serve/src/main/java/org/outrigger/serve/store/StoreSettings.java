@@ -61,15 +61,7 @@ public record StoreSettings(
 
   public StoreSettings withUser(@Nullable String name, @Nullable String secret) {
     return new StoreSettings(
-        location,
-        name,
-        secret,
-        flushInterval,
-        batchRows,
-        queueRows,
-        queueBytes,
-        retention,
-        inputs);
+        location, name, secret, flushInterval, batchRows, queueRows, queueBytes, retention, inputs);
   }
 
   public StoreSettings withFlush(Duration interval, int rows) {
@@ -89,7 +81,15 @@ public record StoreSettings(
 
   public StoreSettings withInputs(boolean stored) {
     return new StoreSettings(
-        location, user, password, flushInterval, batchRows, queueRows, queueBytes, retention, stored);
+        location,
+        user,
+        password,
+        flushInterval,
+        batchRows,
+        queueRows,
+        queueBytes,
+        retention,
+        stored);
   }
 
   boolean postgres() {

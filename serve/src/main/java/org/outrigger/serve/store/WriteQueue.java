@@ -153,9 +153,7 @@ final class WriteQueue {
       while (!closed && labels.isEmpty() && queued < settings.batchRows()) {
         boolean some = !rows.isEmpty() || !events.isEmpty();
         long wait =
-            some
-                ? settings.flushInterval().toNanos() - (System.nanoTime() - firstAt)
-                : left;
+            some ? settings.flushInterval().toNanos() - (System.nanoTime() - firstAt) : left;
         if (wait <= 0) {
           break;
         }

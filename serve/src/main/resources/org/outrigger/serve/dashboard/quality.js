@@ -21,6 +21,7 @@ function calibration(chart, note, guard) {
     summary: `Of ${plural(store.labelled, "labelled row")} ${percent(store.accuracy)} were right; the expected calibration error is ${percent(store.ece)}.`,
     option: (c) => ({
       tooltip: { trigger: "item", formatter: (p) => (p.seriesType === "scatter" ? `confidence ${percent(p.value[0])}\naccuracy ${percent(p.value[1])}\n${plural(p.value[2], "row")}` : "") },
+      grid: { right: 26 },
       xAxis: { type: "value", min: 0, max: 1, interval: 0.25, ...axisStyle(c), axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
       yAxis: { type: "value", min: 0, max: 1, interval: 0.25, ...axisStyle(c), axisLine: { show: false }, axisLabel: { color: c.soft, formatter: (v) => percent(v, 0) } },
       series: [

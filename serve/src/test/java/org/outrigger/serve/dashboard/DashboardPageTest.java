@@ -105,7 +105,15 @@ class DashboardPageTest {
                     "bins",
                     List.of(
                         Map.of(
-                            "from", 0.9, "to", 1.0, "count", 120, "confidence", 0.95, "accuracy",
+                            "from",
+                            0.9,
+                            "to",
+                            1.0,
+                            "count",
+                            120,
+                            "confidence",
+                            0.95,
+                            "accuracy",
                             0.9)))),
             new Told(
                 "adaptation",
@@ -117,7 +125,15 @@ class DashboardPageTest {
                     "streams",
                     List.of(
                         Map.of(
-                            "stream", EVIL, "rows", 10, "rollbacks", 1, "resting", true, "lastSeen",
+                            "stream",
+                            EVIL,
+                            "rows",
+                            10,
+                            "rollbacks",
+                            1,
+                            "resting",
+                            true,
+                            "lastSeen",
                             now)))));
     server.guards().load("digits", bundle);
     float[] strange = ServedModel.rows(100);

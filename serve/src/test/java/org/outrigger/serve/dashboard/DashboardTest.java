@@ -134,7 +134,8 @@ class DashboardTest {
       assertThat(file.statusCode()).as(open.get(i)).isEqualTo(200);
       assertThat(header(file, "Content-Type")).startsWith("text/javascript");
       String source = new String(file.body(), StandardCharsets.UTF_8);
-      assertThat(source).doesNotContain("innerHTML", "insertAdjacentHTML", "eval(", "document.write");
+      assertThat(source)
+          .doesNotContain("innerHTML", "insertAdjacentHTML", "eval(", "document.write");
       Matcher imports = Pattern.compile("from \"\\./([a-z]+\\.js)\"").matcher(source);
       while (imports.find()) {
         if (!open.contains(imports.group(1))) {
@@ -160,7 +161,8 @@ class DashboardTest {
             "/assets/" + hash + "/",
             "/assets/../v2/status",
             "/assets")) {
-      String answer = raw(server.port(), "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      String answer =
+          raw(server.port(), "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
       assertThat(answer).as(path).containsPattern("^HTTP/1.1 4\\d\\d");
     }
   }
@@ -189,7 +191,11 @@ class DashboardTest {
     shares = (List<?>) at(json, "guard", "classes", "live");
     assertThat(shares).hasSize(11);
     assertThat(ServedModel.get(server, "/api/dashboard?range=9h").statusCode()).isEqualTo(400);
-    assertThat(at(ServedModel.json(ServedModel.get(server, "/api/dashboard?guard=%3Cb%3E")), "guard", "name"))
+    assertThat(
+            at(
+                ServedModel.json(ServedModel.get(server, "/api/dashboard?guard=%3Cb%3E")),
+                "guard",
+                "name"))
         .isEqualTo("digits");
   }
 
@@ -210,7 +216,10 @@ class DashboardTest {
     Map<String, Object> picture =
         ServedModel.json(
             ServedModel.get(server, "/api/dashboard/inputs/digits/" + at(top.get(0), "key")));
-    assertThat(picture).containsEntry("width", 8).containsEntry("channels", 1).containsKey("pixels");
+    assertThat(picture)
+        .containsEntry("width", 8)
+        .containsEntry("channels", 1)
+        .containsKey("pixels");
     for (String wrong : List.of("digits/999999", "digits/x", "nothing/1", "digits/-1")) {
       assertThat(ServedModel.get(server, "/api/dashboard/inputs/" + wrong).statusCode())
           .isEqualTo(404);
@@ -225,7 +234,8 @@ class DashboardTest {
     Files.write(
         tokens,
         List.of(
-            Tokens.line("a", Tokens.Role.INFER, infer), Tokens.line("b", Tokens.Role.ADMIN, admin)));
+            Tokens.line("a", Tokens.Role.INFER, infer),
+            Tokens.line("b", Tokens.Role.ADMIN, admin)));
     try (GuardServer guarded =
         GuardServer.start(
             ServedModel.settings().withTokens(tokens),
@@ -289,8 +299,7 @@ class DashboardTest {
             publish[0] = context.publish();
           }
         });
-    GuardServer busy =
-        GuardServer.start(ServedModel.settings(), "cpu", slow, publisher.get(0));
+    GuardServer busy = GuardServer.start(ServedModel.settings(), "cpu", slow, publisher.get(0));
     busy.guards().load("digits", bundle);
     HttpResponse<InputStream> stream = stream(busy);
     assertThat(header(stream, "Content-Type")).startsWith("text/event-stream");
@@ -300,7 +309,12 @@ class DashboardTest {
     long start = System.nanoTime();
     publish[0].accept(
         new ServerEvent(
-            Instant.now(), ServerEvent.Kind.DRIFT, "digits", "1", "It drifts.", Map.of("channel", "score")));
+            Instant.now(),
+            ServerEvent.Kind.DRIFT,
+            "digits",
+            "1",
+            "It drifts.",
+            Map.of("channel", "score")));
     List<?> events = (List<?>) at(next(lines), "events");
     assertThat(events).hasSize(2);
     assertThat(at(events.get(0), "kind")).isEqualTo("DRIFT");

@@ -65,7 +65,15 @@ class TelemetryTest {
     float[] inputs = new float[2 * scores.length];
     for (int i = 0; i < scores.length; i++) {
       verdicts.add(
-          new Verdict("0", i % 3, "abc".substring(i % 3, i % 3 + 1), 0.9, scores[i], scores[i] > 1, "energy", null));
+          new Verdict(
+              "0",
+              i % 3,
+              "abc".substring(i % 3, i % 3 + 1),
+              0.9,
+              scores[i],
+              scores[i] > 1,
+              "energy",
+              null));
       inputs[2 * i] = i;
     }
     return new JudgedBatch(
