@@ -76,7 +76,8 @@ final class LoadGenerator {
    * What came back.
    *
    * @param seconds it took
-   * @param statuses how many answers had which HTTP status; {@link #NO_ANSWER} for a lost connection
+   * @param statuses how many answers had which HTTP status; {@link #NO_ANSWER} for a lost
+   *     connection
    * @param unsent requests that were not even sent, since too many were under way
    * @param nanos sorted, of the answers with status 200
    */

@@ -1,5 +1,7 @@
 package org.outrigger.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -32,6 +34,7 @@ import picocli.CommandLine.Spec;
     },
     footerHeading = "%nExamples:%n",
     footer = {
+      "  outrigger serve --demo",
       "  outrigger serve --guard resnet.guard",
       "  outrigger serve --guard digits=a.guard --guard clothes=b.guard --port 9000",
       "  outrigger serve --guard resnet.guard --shadow resnet=new.guard \\",
@@ -115,6 +118,15 @@ final class ServeCommand implements Runnable {
           "A PKCS#12 file: serve HTTPS. Its password comes from OUTRIGGER_KEYSTORE_PASSWORD.")
   private @Nullable Path keystore;
 
+  @Option(
+      names = "--demo",
+      description =
+          "Serve a guard of embedded pictures that sends itself traffic, which shifts after a minute:"
+              + " to see the dashboard.")
+  private boolean demo;
+
+  @Mixin private DashboardOptions dashboard = new DashboardOptions();
+
   @Mixin private Device device;
   @Mixin private DataDir dataDir;
   @Mixin private StoreOptions store;
@@ -124,13 +136,19 @@ final class ServeCommand implements Runnable {
 
   @Override
   public void run() {
-    if (bundles.isEmpty()) {
+    if (bundles.isEmpty() && !demo) {
       throw new OutriggerException(
           "There is nothing to serve: name a saved guard with --guard, or make one with 'outrigger"
               + " guard fit'.");
     }
     log.apply();
+    if (demo && (tokens != null || keystore != null)) {
+      throw new OutriggerException(
+          "The demo sends itself traffic without a token and without TLS: leave out --tokens and"
+              + " --keystore.");
+    }
     device.apply();
+    Path demoBundle = demo ? demoBundle() : null;
     ServerSettings settings =
         ServerSettings.defaults()
             .withAddress(host, port)
@@ -146,6 +164,9 @@ final class ServeCommand implements Runnable {
         Path bundle = Path.of(each.substring(equals + 1));
         String name = equals < 0 ? name(bundle) : each.substring(0, equals);
         server.guards().load(name, bundle);
+      }
+      if (demoBundle != null) {
+        server.guards().load(ServeDemo.NAME, demoBundle);
       }
       shadows.forEach(server.guards()::shadow);
     } catch (RuntimeException e) {
@@ -167,9 +188,33 @@ final class ServeCommand implements Runnable {
           .getErr()
           .println("Everybody who reaches " + host + " may ask: --tokens limits that.");
     }
+    if (dashboard.on()) {
+      out.println("Dashboard at " + address + "/");
+    }
     out.println("Ctrl-C stops it.");
     out.flush();
-    await(server);
+    try (ServeDemo traffic = demo ? new ServeDemo(loopback(server), 0) : null) {
+      await(server);
+    }
+  }
+
+  private static String loopback(GuardServer server) {
+    return "http://127.0.0.1:" + server.port();
+  }
+
+  /** Fits the demo's guard into a folder that goes with the program. */
+  private Path demoBundle() {
+    spec.commandLine()
+        .getErr()
+        .println("Fitting a guard of embedded pictures; that takes a moment.");
+    try {
+      Path folder = Files.createTempDirectory("outrigger-demo");
+      Path bundle = folder.resolve(ServeDemo.NAME + ".guard");
+      ServeDemo.fit(bundle, 0);
+      return bundle;
+    } catch (IOException e) {
+      throw new OutriggerException("No temporary folder can be made: " + e.getMessage(), e);
+    }
   }
 
   /** What the server has besides inference. */
@@ -181,6 +226,7 @@ final class ServeCommand implements Runnable {
     }
     parts.add(adaptation.part(dataDir::folder));
     monitor.add(parts, dataDir.folder());
+    parts.addAll(dashboard.parts(demo));
     return parts.toArray(ServerPart[]::new);
   }
 

@@ -50,11 +50,7 @@ final class ServeLoadCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  @Option(
-      names = "--guard",
-      required = true,
-      paramLabel = "DIR",
-      description = "A saved guard.")
+  @Option(names = "--guard", required = true, paramLabel = "DIR", description = "A saved guard.")
   private Path bundle;
 
   @Option(
@@ -85,10 +81,7 @@ final class ServeLoadCommand implements Callable<Integer> {
       description = "Then watches the memory for so long; not at all by default.")
   private int soak;
 
-  @Option(
-      names = "--json",
-      paramLabel = "FILE",
-      description = "Also writes the figures as JSON.")
+  @Option(names = "--json", paramLabel = "FILE", description = "Also writes the figures as JSON.")
   private @Nullable Path json;
 
   @Mixin private Device device = new Device();

@@ -3,8 +3,10 @@ package org.outrigger.serve;
 import io.javalin.Javalin;
 import io.javalin.config.JavalinConfig;
 import io.javalin.http.Context;
+import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
 import java.io.IOException;
+import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -49,6 +51,9 @@ public final class GuardServer implements AutoCloseable {
   private static final String BINARY = "application/octet-stream";
   private static final String HEAD_LENGTH = "Inference-Header-Content-Length";
   private static final String SAID = "said";
+
+  /** The attribute of a request that holds its {@link Tokens.Role}, where tokens are asked for. */
+  public static final String ROLE = "role";
 
   private final ServerSettings settings;
   private final @Nullable Tokens tokens;
@@ -159,6 +164,16 @@ public final class GuardServer implements AutoCloseable {
       listener.judged(batch);
     } catch (RuntimeException e) {
       LOG.warn("A listener failed on a batch of {}", batch.guard(), e);
+    }
+  }
+
+  private void tell(AnsweredRequest request) {
+    for (ServerPart part : parts) {
+      try {
+        part.answered(request);
+      } catch (RuntimeException e) {
+        LOG.warn("The part {} failed on an answered request", part.name(), e);
+      }
     }
   }
 
@@ -280,6 +295,10 @@ public final class GuardServer implements AutoCloseable {
     ctx.header("Cache-Control", "no-store");
     ctx.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
     RequestLog.begin(ctx);
+    refuseForeignPages(ctx);
+    if (parts.stream().anyMatch(part -> part.open(ctx.path()))) {
+      return;
+    }
     if (tokens != null && !ctx.path().startsWith("/v2/health/")) {
       Tokens.Role role = tokens.role(ctx.header("Authorization"));
       if (role == null) {
@@ -289,6 +308,19 @@ public final class GuardServer implements AutoCloseable {
       if (ctx.path().startsWith("/v2/repository/models/") && role != Tokens.Role.ADMIN) {
         throw new Refusal(403, "This needs a token of the role admin.");
       }
+      ctx.attribute(ROLE, role);
+    }
+  }
+
+  /** A page of another site must not change anything through the browser of whoever reads it. */
+  private static void refuseForeignPages(Context ctx) {
+    String origin = ctx.header("Origin");
+    if (origin == null || ctx.method() == HandlerType.GET || ctx.method() == HandlerType.HEAD) {
+      return;
+    }
+    String host = ctx.header("Host");
+    if (host == null || !origin.replaceFirst("^https?://", "").equalsIgnoreCase(host)) {
+      throw new Refusal(403, "Pages of other sites may not ask this server.");
     }
   }
 
@@ -296,7 +328,12 @@ public final class GuardServer implements AutoCloseable {
     Long start = ctx.attribute("start");
     if (start != null) {
       String route = ctx.path().endsWith("/infer") ? "infer" : "other";
-      metrics.answered(route, ctx.statusCode(), System.nanoTime() - start);
+      long nanos = System.nanoTime() - start;
+      metrics.answered(route, ctx.statusCode(), nanos);
+      String[] words = ctx.path().split("/", 6);
+      if (route.equals("infer") && words.length > 4 && ctx.path().startsWith("/v2/models/")) {
+        tell(new AnsweredRequest(Instant.now(), words[3], ctx.statusCode(), nanos));
+      }
     }
   }
 
@@ -467,10 +504,19 @@ public final class GuardServer implements AutoCloseable {
   @Override
   public void close() {
     stopping = true;
+    parts.forEach(GuardServer::stopQuietly);
     guards.close();
     javalin.stop();
     parts.forEach(GuardServer::closeQuietly);
     metrics.close();
+  }
+
+  private static void stopQuietly(ServerPart part) {
+    try {
+      part.stopping();
+    } catch (RuntimeException e) {
+      LOG.error("The part {} failed to stop", part.name(), e);
+    }
   }
 
   private static void closeQuietly(ServerPart part) {

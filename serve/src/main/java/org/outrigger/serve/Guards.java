@@ -210,7 +210,7 @@ public final class Guards implements AutoCloseable {
   }
 
   /** Which versions of a guard there are, as JSON types. */
-  Map<String, Object> status(String name) {
+  public Map<String, Object> status(String name) {
     Slot slot = slot(name);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", slot.current.guard.version());

@@ -41,8 +41,7 @@ public record JudgedBatch(
       @Nullable Trace trace,
       float @Nullable [] watched) {
     /** Of a request that belongs to no trace. */
-    public Request(
-        String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
+    public Request(String id, String stream, float[] inputs, List<Verdict> verdicts, long nanos) {
       this(id, stream, inputs, verdicts, nanos, null, null);
     }
 

@@ -26,8 +26,22 @@ public interface ServerPart extends TrafficListener, AutoCloseable {
   @Override
   default void judged(JudgedBatch batch) {}
 
+  /** A request for inference was answered, well or with an error. */
+  default void answered(AnsweredRequest request) {}
+
   /** Something happened; the part that published it is told too. */
   default void happened(ServerEvent event) {}
+
+  /**
+   * Whether everybody may get what is at a path, also where the server asks for tokens: a page and
+   * its files, never data.
+   */
+  default boolean open(String path) {
+    return false;
+  }
+
+  /** The server is about to stop: answers that would go on for ever end now. */
+  default void stopping() {}
 
   /**
    * What rows really were became known; the event store tells, on a thread of its own. A row is

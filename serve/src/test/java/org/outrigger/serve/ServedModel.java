@@ -20,14 +20,14 @@ import org.outrigger.detect.Energy;
 import org.outrigger.guard.Guard;
 
 /** A small guard on digits as a bundle, a client, and a server on a free port. */
-final class ServedModel {
-  static final HttpClient CLIENT =
+public final class ServedModel {
+  public static final HttpClient CLIENT =
       HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
 
   private ServedModel() {}
 
   /** Trains for a moment and saves a guard. */
-  static Path bundle(Path folder, long seed) {
+  public static Path bundle(Path folder, long seed) {
     Path bundle = folder.resolve("digits-" + seed + ".guard");
     try (TensorDataset digits = Digits.images();
         NeuralModel model =
@@ -43,41 +43,43 @@ final class ServedModel {
   }
 
   /** Rows of digits in row-major order. */
-  static float[] rows(int n) {
+  public static float[] rows(int n) {
     try (TensorDataset digits = Digits.images();
         PointerScope scope = new PointerScope()) {
       return Tensors.floats(digits.inputs().narrow(0, 0, n));
     }
   }
 
-  static ServerSettings settings() {
+  public static ServerSettings settings() {
     return ServerSettings.defaults().withAddress("127.0.0.1", 0);
   }
 
-  static HttpRequest.Builder to(GuardServer server, String path) {
+  public static HttpRequest.Builder to(GuardServer server, String path) {
     return HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + path))
         .timeout(Duration.ofSeconds(60));
   }
 
-  static HttpResponse<byte[]> get(GuardServer server, String path) throws Exception {
+  public static HttpResponse<byte[]> get(GuardServer server, String path) throws Exception {
     return CLIENT.send(to(server, path).build(), HttpResponse.BodyHandlers.ofByteArray());
   }
 
-  static HttpResponse<byte[]> post(GuardServer server, String path, byte[] body) throws Exception {
+  public static HttpResponse<byte[]> post(GuardServer server, String path, byte[] body)
+      throws Exception {
     return CLIENT.send(
         to(server, path).POST(HttpRequest.BodyPublishers.ofByteArray(body)).build(),
         HttpResponse.BodyHandlers.ofByteArray());
   }
 
-  static HttpResponse<byte[]> post(GuardServer server, String path, String body) throws Exception {
+  public static HttpResponse<byte[]> post(GuardServer server, String path, String body)
+      throws Exception {
     return post(server, path, body.getBytes(StandardCharsets.UTF_8));
   }
 
-  static Map<String, Object> json(HttpResponse<byte[]> response) {
+  public static Map<String, Object> json(HttpResponse<byte[]> response) {
     return Json.object("the answer", new String(response.body(), StandardCharsets.UTF_8));
   }
 
-  static String request(float[] values, int rows) {
+  public static String request(float[] values, int rows) {
     return Json.compact(
         Map.of(
             "id",

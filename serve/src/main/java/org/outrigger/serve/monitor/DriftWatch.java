@@ -196,9 +196,7 @@ public final class DriftWatch implements ServerPart {
       return each.status();
     }
     String why = off.get(key(guard, version));
-    return why == null
-        ? Map.of("monitoring", false)
-        : Map.of("monitoring", false, "why", why);
+    return why == null ? Map.of("monitoring", false) : Map.of("monitoring", false, "why", why);
   }
 
   @Override

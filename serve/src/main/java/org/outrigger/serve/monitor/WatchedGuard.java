@@ -104,8 +104,7 @@ final class WatchedGuard {
       if (WatchFile.read(file, monitor, timeline, rule)) {
         return "continued";
       }
-      LOG.warn(
-          "The monitor of {} starts anew: what was kept belongs to another reference", guard);
+      LOG.warn("The monitor of {} starts anew: what was kept belongs to another reference", guard);
       return "new, since what was kept belongs to another reference";
     } catch (OutriggerException e) {
       LOG.warn("The monitor of {} starts anew: {}", guard, e.firstLine());
@@ -130,8 +129,7 @@ final class WatchedGuard {
 
   private boolean offer(Item item) {
     // One that is larger than the queue itself may go alone.
-    boolean fits =
-        values.get() == 0 || values.get() + item.values <= settings.queueValues();
+    boolean fits = values.get() == 0 || values.get() + item.values <= settings.queueValues();
     if (!stopping && fits) {
       values.addAndGet(item.values);
       if (waiting.offer(item)) {
@@ -307,7 +305,8 @@ final class WatchedGuard {
     try {
       worker.join(STOP.toMillis());
       if (worker.isAlive()) {
-        LOG.warn("The monitor of {} still worked after {} and was left to end by itself", guard, STOP);
+        LOG.warn(
+            "The monitor of {} still worked after {} and was left to end by itself", guard, STOP);
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

@@ -51,7 +51,13 @@ public record WebhookSettings(
           "The address of the webhook is no URL: write https://HOST/PATH.");
     }
     return new WebhookSettings(
-        parsed, secret, Duration.ofSeconds(5), 6, Duration.ofSeconds(1), 256, Duration.ofSeconds(3));
+        parsed,
+        secret,
+        Duration.ofSeconds(5),
+        6,
+        Duration.ofSeconds(1),
+        256,
+        Duration.ofSeconds(3));
   }
 
   /** The same with another time-out, number of tries and pause. */

@@ -46,10 +46,7 @@ final class WindowMetrics {
             name + tags,
             key -> {
               AtomicReference<Double> held = new AtomicReference<>(value);
-              Gauge.builder(name, held::get)
-                  .description(description)
-                  .tags(tags)
-                  .register(registry);
+              Gauge.builder(name, held::get).description(description).tags(tags).register(registry);
               return held;
             })
         .set(value);

@@ -42,13 +42,14 @@ public final class InferResponse {
         name,
         Datatype.FP64,
         values,
-        () -> bytes(
-            8 * values.length,
-            b -> {
-              for (double value : values) {
-                b.putDouble(value);
-              }
-            }),
+        () ->
+            bytes(
+                8 * values.length,
+                b -> {
+                  for (double value : values) {
+                    b.putDouble(value);
+                  }
+                }),
         shape);
   }
 
@@ -58,13 +59,14 @@ public final class InferResponse {
         name,
         Datatype.FP32,
         values,
-        () -> bytes(
-            4 * values.length,
-            b -> {
-              for (float value : values) {
-                b.putFloat(value);
-              }
-            }),
+        () ->
+            bytes(
+                4 * values.length,
+                b -> {
+                  for (float value : values) {
+                    b.putFloat(value);
+                  }
+                }),
         shape);
   }
 
@@ -74,13 +76,14 @@ public final class InferResponse {
         name,
         Datatype.INT64,
         values,
-        () -> bytes(
-            8 * values.length,
-            b -> {
-              for (long value : values) {
-                b.putLong(value);
-              }
-            }),
+        () ->
+            bytes(
+                8 * values.length,
+                b -> {
+                  for (long value : values) {
+                    b.putLong(value);
+                  }
+                }),
         shape);
   }
 
@@ -90,13 +93,14 @@ public final class InferResponse {
         name,
         Datatype.BOOL,
         values,
-        () -> bytes(
-            values.length,
-            b -> {
-              for (boolean value : values) {
-                b.put((byte) (value ? 1 : 0));
-              }
-            }),
+        () ->
+            bytes(
+                values.length,
+                b -> {
+                  for (boolean value : values) {
+                    b.put((byte) (value ? 1 : 0));
+                  }
+                }),
         shape);
   }
 
