@@ -201,7 +201,9 @@ final class MonitorCommand implements Callable<Integer> {
     }
     if (!window.matches("\\d{1,6}[smhd]")) {
       throw new OutriggerException(
-          "--window '" + window + "' is none: write rows, such as 500, or a time, such as 15m, 1h or"
+          "--window '"
+              + window
+              + "' is none: write rows, such as 500, or a time, such as 15m, 1h or"
               + " 1d.");
     }
     long count = Long.parseLong(window.substring(0, window.length() - 1));

@@ -41,16 +41,14 @@ final class MonitorOptions {
       names = "--alert-repeat",
       paramLabel = "MINUTES",
       defaultValue = "60",
-      description =
-          "After how long drift that goes on is told again; ${DEFAULT-VALUE} by default.")
+      description = "After how long drift that goes on is told again; ${DEFAULT-VALUE} by default.")
   private long repeat = 60;
 
   @Option(
       names = "--alert-quiet",
       paramLabel = "WINDOWS",
       defaultValue = "3",
-      description =
-          "After how many windows without drift it is over; ${DEFAULT-VALUE} by default.")
+      description = "After how many windows without drift it is over; ${DEFAULT-VALUE} by default.")
   private int quiet = 3;
 
   /** Adds the parts that they ask for. */
@@ -68,8 +66,7 @@ final class MonitorOptions {
     }
     if (!webhooks.isEmpty()) {
       String secret = System.getenv("OUTRIGGER_WEBHOOK_SECRET");
-      parts.add(
-          new Alerts(webhooks.stream().map(url -> WebhookSettings.of(url, secret)).toList()));
+      parts.add(new Alerts(webhooks.stream().map(url -> WebhookSettings.of(url, secret)).toList()));
     }
   }
 }

@@ -74,9 +74,7 @@ final class MonitorReport {
         new ReportPage.Figure(
             "Rows",
             String.format(Locale.ROOT, "%,d", summary.rows()),
-            "false alarms: one in "
-                + Math.round(1 / run.settings().alpha())
-                + " windows at most"));
+            "false alarms: one in " + Math.round(1 / run.settings().alpha()) + " windows at most"));
     page.figures(figures);
   }
 
@@ -228,8 +226,7 @@ final class MonitorReport {
   }
 
   private static void scores(ReportPage page, MonitorRun run) {
-    page.section(
-        "Scores", "The guard gives each input a score; larger is less familiar.");
+    page.section("Scores", "The guard gives each input a score; larger is less familiar.");
     Map<String, double[]> groups = new LinkedHashMap<>();
     groups.put("reference", run.reference().scores());
     groups.put("this data", run.scores());

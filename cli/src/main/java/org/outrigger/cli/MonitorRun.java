@@ -88,8 +88,7 @@ final class MonitorRun implements AutoCloseable {
     }
     UnknownRow lowest = furthest.peek();
     if (furthest.size() < MOST_UNKNOWN || verdict.score() > lowest.score()) {
-      furthest.add(
-          new UnknownRow(id, at, verdict.className(), verdict.score(), verdict.unknown()));
+      furthest.add(new UnknownRow(id, at, verdict.className(), verdict.score(), verdict.unknown()));
       if (furthest.size() > MOST_UNKNOWN) {
         furthest.remove();
       }

@@ -59,10 +59,7 @@ final class TimedRows {
     if (data instanceof ImageFolder folder) {
       images(folder, taker);
     } else if (ordered()) {
-      stream(
-          data,
-          batch ->
-              taker.take(batch.inputs(), batch.ids(), labels(batch), times(batch)));
+      stream(data, batch -> taker.take(batch.inputs(), batch.ids(), labels(batch), times(batch)));
     } else {
       sorted = true;
       inMemory(taker);

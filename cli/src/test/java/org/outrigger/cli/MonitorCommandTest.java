@@ -27,11 +27,28 @@ class MonitorCommandTest {
     write("validation.csv", rows(800, 2, 0, false));
     Path model = folder.resolve("model.safetensors");
     Shell.run(
-        "train", "--data", folder.resolve("train.csv"), "--label", "kind", "--epochs", 5, "--out",
+        "train",
+        "--data",
+        folder.resolve("train.csv"),
+        "--label",
+        "kind",
+        "--epochs",
+        5,
+        "--out",
         model);
     Shell.run(
-            "guard", "fit", "--model", model, "--data", folder.resolve("validation.csv"), "--label",
-            "kind", "--detector", "energy", "--out", folder.resolve("guard"))
+            "guard",
+            "fit",
+            "--model",
+            model,
+            "--data",
+            folder.resolve("validation.csv"),
+            "--label",
+            "kind",
+            "--detector",
+            "energy",
+            "--out",
+            folder.resolve("guard"))
         .worked();
     write("quiet.csv", rows(600, 3, 0, true));
     List<String> drifting = rows(1200, 4, 3, true);
@@ -88,8 +105,7 @@ class MonitorCommandTest {
   void drift_is_told_drawn_and_written() throws IOException {
     Path page = folder.resolve("page.html");
     Path json = folder.resolve("figures.json");
-    Shell.Result result =
-        monitor("drifting.csv", "--fail-on-drift", "--out", page, "--json", json);
+    Shell.Result result = monitor("drifting.csv", "--fail-on-drift", "--out", page, "--json", json);
     assertThat(result.err()).isEmpty();
     assertThat(result.code()).isEqualTo(ExitCode.NO);
     assertThat(result.out()).contains("inputs: wide is", "above the reference");

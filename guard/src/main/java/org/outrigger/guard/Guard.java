@@ -174,7 +174,10 @@ public final class Guard implements AutoCloseable {
     float[][] values = new float[1][];
     Judged judged =
         judge(
-            inputs, null, follower, (x, output) -> values[0] = Tensors.floats(watched.of(x, output)));
+            inputs,
+            null,
+            follower,
+            (x, output) -> values[0] = Tensors.floats(watched.of(x, output)));
     return new Answer(verdicts(judged, null), judged.logits, values[0]);
   }
 

@@ -80,8 +80,7 @@ final class GuardFiles {
     if (reference != null) {
       parts.add(
           new Bundle.PartWriter(
-              REFERENCE,
-              file -> Scopes.run(() -> StateFiles.write(file, reference.state()))));
+              REFERENCE, file -> Scopes.run(() -> StateFiles.write(file, reference.state()))));
     }
     Map<String, Object> info = new LinkedHashMap<>();
     info.put("layout", LAYOUT);

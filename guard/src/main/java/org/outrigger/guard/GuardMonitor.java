@@ -294,7 +294,9 @@ public final class GuardMonitor implements Stateful, AutoCloseable {
     return DoubleStream.of(numbers).boxed().toList();
   }
 
-  /** Holm's procedure over the channels: the i-th smallest p is compared with alpha / (k + 1 - i). */
+  /**
+   * Holm's procedure over the channels: the i-th smallest p is compared with alpha / (k + 1 - i).
+   */
   private List<MonitoredWindow.Channel> judge(List<WindowTests.Outcome> outcomes) {
     List<WindowTests.Outcome> byP =
         outcomes.stream()
@@ -477,10 +479,7 @@ public final class GuardMonitor implements Stateful, AutoCloseable {
         labels,
         errors,
         reference.errorRate(),
-        drifting.entrySet().stream()
-            .filter(Map.Entry::getValue)
-            .map(Map.Entry::getKey)
-            .toList(),
+        drifting.entrySet().stream().filter(Map.Entry::getValue).map(Map.Entry::getKey).toList(),
         List.copyOf(history));
   }
 

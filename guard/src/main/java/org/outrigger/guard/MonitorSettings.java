@@ -65,8 +65,7 @@ public record MonitorSettings(
 
   /** Windows of 200 rows, one false alarm in 1,000 of them, all channels. */
   public static MonitorSettings defaults() {
-    return new MonitorSettings(
-        200, null, 0.001, 1, 1, "ks-test", "hddm-w,adwin", ALL, 500, 5);
+    return new MonitorSettings(200, null, 0.001, 1, 1, "ks-test", "hddm-w,adwin", ALL, 500, 5);
   }
 
   /** With windows of that size, and of that time at most. */

@@ -70,8 +70,7 @@ final class ReferenceFit {
 
   private static Guard.Watch kept(Guard guard, List<Tensor> values) {
     return (inputs, output) ->
-        values.add(
-            Scopes.own(Watched.of(guard.info().inputShape(), output).of(inputs, output)));
+        values.add(Scopes.own(Watched.of(guard.info().inputShape(), output).of(inputs, output)));
   }
 
   private static int[] sample(int[] known, int most, long seed) {

@@ -78,9 +78,7 @@ record Watched(boolean raw, boolean logits, long[] kept) {
     return Scopes.scoped(
         () -> {
           Tensor variance =
-              all.narrow(1, figures, made)
-                  .to(ScalarType.Double)
-                  .var(new long[] {0}, false, false);
+              all.narrow(1, figures, made).to(ScalarType.Double).var(new long[] {0}, false, false);
           Tensor order = torch.argsort(variance, 0, true).narrow(0, 0, MOST);
           long[] most = Tensors.longs(order);
           Arrays.sort(most);

@@ -106,13 +106,12 @@ final class WindowTests implements AutoCloseable {
 
   /** Predicted labels as probabilities, [n, C]. */
   private Tensor votes(int[] predicted) {
-    return torch
-        .one_hot(Tensors.labels(predicted), info.classNames().size())
-        .to(ScalarType.Double);
+    return torch.one_hot(Tensors.labels(predicted), info.classNames().size()).to(ScalarType.Double);
   }
 
   private static Tensor columns(Tensor rows, int[] which) {
-    return rows.index_select(1, Tensors.of(Arrays.stream(which).asLongStream().toArray(), which.length));
+    return rows.index_select(
+        1, Tensors.of(Arrays.stream(which).asLongStream().toArray(), which.length));
   }
 
   /** The effect of each watched feature. */
@@ -127,9 +126,9 @@ final class WindowTests implements AutoCloseable {
           // A feature that was constant has no unit but the one that it has by now.
           Tensor unit = torch.where(spread.gt(new Scalar(0.0)), spread, pooled);
           Tensor up = window.mean(new long[] {0}).sub(known.mean(new long[] {0}));
-          Tensor sign = torch.where(up.lt(new Scalar(0.0)), torch.ones_like(up).neg(), torch.ones_like(up));
-          return Tensors.doubles(
-              distance.div(unit.clamp_min(new Scalar(1e-300))).mul(sign));
+          Tensor sign =
+              torch.where(up.lt(new Scalar(0.0)), torch.ones_like(up).neg(), torch.ones_like(up));
+          return Tensors.doubles(distance.div(unit.clamp_min(new Scalar(1e-300))).mul(sign));
         });
   }
 
@@ -224,8 +223,7 @@ final class WindowTests implements AutoCloseable {
                 });
     String rest = count > 1 ? "; " + (count - 1) + " more changed" : "";
     if (spreads[0] > 0 && spreads[1] < 1e-9 * spreads[0]) {
-      return String.format(
-          Locale.ROOT, "%s is constant at %.4g%s.", top.name(), top.after(), rest);
+      return String.format(Locale.ROOT, "%s is constant at %.4g%s.", top.name(), top.after(), rest);
     }
     double shift = (top.after() - top.before()) / (spreads[0] > 0 ? spreads[0] : spreads[1]);
     if (Math.abs(shift) >= 0.5 * Math.abs(top.effect())) {
@@ -279,8 +277,7 @@ final class WindowTests implements AutoCloseable {
     if (finite.length < 2 || known.length < 2) {
       return null;
     }
-    double distance =
-        KolmogorovSmirnov.distance(known, finite, KolmogorovSmirnov.Side.TWO_SIDED);
+    double distance = KolmogorovSmirnov.distance(known, finite, KolmogorovSmirnov.Side.TWO_SIDED);
     double before = Arrays.stream(known).average().orElseThrow();
     double after = Arrays.stream(finite).average().orElseThrow();
     double effect =
@@ -301,11 +298,7 @@ final class WindowTests implements AutoCloseable {
         after,
         List.of(),
         String.format(
-            Locale.ROOT,
-            "The %s changed: its mean is %.3g instead of %.3g.",
-            what,
-            after,
-            before));
+            Locale.ROOT, "The %s changed: its mean is %.3g instead of %.3g.", what, after, before));
   }
 
   /** Tests the number of unknown rows. */

@@ -91,16 +91,13 @@ class GuardMonitorTest {
   void the_reference_holds_what_the_guard_says_of_held_out_rows() {
     GuardReference reference = guard.reference();
     try (PointerScope scope = new PointerScope()) {
-      List<Verdict> verdicts =
-          guard.check(Tensors.of(reference.values(), reference.size(), 2));
+      List<Verdict> verdicts = guard.check(Tensors.of(reference.values(), reference.size(), 2));
       assertThat(verdicts.stream().mapToDouble(Verdict::score).toArray())
           .usingComparatorWithPrecision(1e-4)
           .containsExactly(reference.scores());
     }
     double accepted =
-        Arrays.stream(reference.scores())
-                .filter(s -> s <= guard.info().threshold().value())
-                .count()
+        Arrays.stream(reference.scores()).filter(s -> s <= guard.info().threshold().value()).count()
             / (double) reference.size();
     // Rows at the threshold may fall on either side: they went through the model in other batches.
     assertThat(accepted)
@@ -288,14 +285,12 @@ class GuardMonitorTest {
       feed(monitor, known(50, 27), 0);
       GuardMonitor.Summary before = monitor.summary();
       State good = monitor.state();
-      assertThatThrownBy(
-              () -> monitor.restore(new State(good.type(), 1, Map.of(), good.tensors())))
+      assertThatThrownBy(() -> monitor.restore(new State(good.type(), 1, Map.of(), good.tensors())))
           .isInstanceOf(OutriggerException.class);
       assertThatThrownBy(
               () ->
                   monitor.restore(
-                      new State(
-                          good.type(), 1, Map.of("monitor", "{}"), good.tensors())))
+                      new State(good.type(), 1, Map.of("monitor", "{}"), good.tensors())))
           .isInstanceOf(OutriggerException.class);
       assertThat(monitor.summary()).isEqualTo(before);
     }
@@ -360,9 +355,17 @@ class GuardMonitorTest {
     for (int i = 0; i < rows.length; i++) {
       rows[i] += 2;
     }
-    for (String test : List.of("cramer-von-mises", "psi", "mmd-test:permutations=2000", "wasserstein:permutations=0")) {
+    for (String test :
+        List.of(
+            "cramer-von-mises",
+            "psi",
+            "mmd-test:permutations=2000",
+            "wasserstein:permutations=0")) {
       MonitorSettings settings =
-          MonitorSettings.defaults().withAlpha(0.05).withMethods(test, "").withChannels(List.of("inputs"));
+          MonitorSettings.defaults()
+              .withAlpha(0.05)
+              .withMethods(test, "")
+              .withChannels(List.of("inputs"));
       try (GuardMonitor monitor = GuardMonitor.of(guard, settings)) {
         assertThat(channels(feed(monitor, rows, 0))).as(test).containsExactly("inputs");
       }
@@ -401,8 +404,7 @@ class GuardMonitorTest {
 
   @Test
   void memory_stays_flat() {
-    try (GuardMonitor monitor =
-        GuardMonitor.of(guard, MonitorSettings.defaults().withHistory(3))) {
+    try (GuardMonitor monitor = GuardMonitor.of(guard, MonitorSettings.defaults().withHistory(3))) {
       float[] rows = known(200, 31);
       for (int i = 0; i < 30; i++) {
         feed(monitor, rows, i);

@@ -84,7 +84,8 @@ class GuardStreamTest {
     List<Float> all = new ArrayList<>();
     for (int at = from; at < to; at += size) {
       try (PointerScope scope = new PointerScope()) {
-        for (float logit : stream.answer(rows.narrow(0, at, Math.min(size, to - at)), false).logits()) {
+        for (float logit :
+            stream.answer(rows.narrow(0, at, Math.min(size, to - at)), false).logits()) {
           all.add(logit);
         }
       }
@@ -296,7 +297,8 @@ class GuardStreamTest {
       stream.answer(faint.narrow(0, 0, 32), false);
       Failing.fails = true;
       Tensor some = dark.narrow(0, 0, 16);
-      assertThat(stream.answer(some, false).logits()).isEqualTo(guard.modelAnswer(some, false).logits());
+      assertThat(stream.answer(some, false).logits())
+          .isEqualTo(guard.modelAnswer(some, false).logits());
       assertThat(told).hasSize(1).first().isInstanceOf(IllegalStateException.class);
       assertThat(stream.failures()).isEqualTo(1);
       Failing.fails = false;

@@ -284,8 +284,7 @@ public final class ServedGuard implements AutoCloseable {
     }
   }
 
-  private void judge(
-      List<Job> batch, @Nullable StreamAnswers answers, Map<Job, Judged> verdicts) {
+  private void judge(List<Job> batch, @Nullable StreamAnswers answers, Map<Job, Judged> verdicts) {
     int rows = batch.stream().mapToInt(Job::rows).sum();
     try {
       Guard.Answer answer = answer(batch, rows, answers);

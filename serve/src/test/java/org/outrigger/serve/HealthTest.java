@@ -41,9 +41,7 @@ class HealthTest {
           .forEach(Thread::interrupt);
       HttpResponse<byte[]> last =
           ServedModel.post(
-              server,
-              "/v2/models/digits/infer",
-              ServedModel.request(ServedModel.rows(1), 1));
+              server, "/v2/models/digits/infer", ServedModel.request(ServedModel.rows(1), 1));
       assertThat(last.statusCode()).isIn(200, 503);
       for (int i = 0; i < 1000 && server.guards().get("digits", null).alive(); i++) {
         Thread.sleep(5);
@@ -81,7 +79,8 @@ class HealthTest {
       for (Map<String, ?> headers :
           java.util.List.of(answer.headers().map(), preflight.headers().map())) {
         assertThat(headers.keySet())
-            .noneMatch(name -> name.toLowerCase(java.util.Locale.ROOT).startsWith("access-control"));
+            .noneMatch(
+                name -> name.toLowerCase(java.util.Locale.ROOT).startsWith("access-control"));
       }
     }
   }

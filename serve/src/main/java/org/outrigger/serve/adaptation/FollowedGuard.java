@@ -77,7 +77,9 @@ final class FollowedGuard {
       lock.lock();
       try {
         LiveStream found = find(this, named(stream));
-        return found == null ? served.guard().modelAnswer(inputs, watch) : found.answer(inputs, watch);
+        return found == null
+            ? served.guard().modelAnswer(inputs, watch)
+            : found.answer(inputs, watch);
       } finally {
         lock.unlock();
       }

@@ -144,8 +144,15 @@ public final class ReferenceMonitor implements Monitor {
         double effect = errors / (double) count - monitor.summary().expectedErrorRate();
         Channel quiet =
             new Channel(
-                "errors", "error-rate", errors / (double) count, Double.NaN, Double.NaN, effect,
-                false, List.of(), "The error rate is as it was.");
+                "errors",
+                "error-rate",
+                errors / (double) count,
+                Double.NaN,
+                Double.NaN,
+                effect,
+                false,
+                List.of(),
+                "The error rate is as it was.");
         windows.add(labels(at, size, quiet));
       }
     }

@@ -480,7 +480,10 @@ class AdaptationTest {
         "-Xmx512m",
         "-cp",
         System.getProperty("java.class.path"),
-        KilledServer.class.getName(), bundle.toString(), data.toString(), "" + seconds);
+        KilledServer.class.getName(),
+        bundle.toString(),
+        data.toString(),
+        "" + seconds);
     return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
   }
 

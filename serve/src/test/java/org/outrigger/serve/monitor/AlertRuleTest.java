@@ -20,7 +20,8 @@ class AlertRuleTest {
         0,
         0,
         List.of(
-            new Monitor.Channel("inputs", "ks", 1, 0.01, 0.05, 1, drifting, List.of(), "It does.")));
+            new Monitor.Channel(
+                "inputs", "ks", 1, 0.01, 0.05, 1, drifting, List.of(), "It does.")));
   }
 
   private static String told(AlertRule rule, int from, String windows) {

@@ -19,8 +19,8 @@ import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.outrigger.core.io.Json;
 import org.outrigger.core.data.TensorDataset;
+import org.outrigger.core.io.Json;
 import org.outrigger.core.model.NeuralModel;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.datasets.Iris;
@@ -84,13 +84,18 @@ class DriftWatchTest {
                 "inputs",
                 List.of(
                     Map.of(
-                        "name", "input", "datatype", "FP32", "shape", new int[] {rows, 4}, "data",
+                        "name",
+                        "input",
+                        "datatype",
+                        "FP32",
+                        "shape",
+                        new int[] {rows, 4},
+                        "data",
                         data))));
     HttpResponse<String> answer =
         CLIENT.send(
             HttpRequest.newBuilder(
-                    URI.create(
-                        "http://127.0.0.1:" + server.port() + "/v2/models/flowers/infer"))
+                    URI.create("http://127.0.0.1:" + server.port() + "/v2/models/flowers/infer"))
                 .header("traceparent", "00-" + TRACE + "-00f067aa0ba902b7-01")
                 .POST(HttpRequest.BodyPublishers.ofString(body))
                 .build(),
@@ -317,9 +322,7 @@ class DriftWatchTest {
     DriftWatch watch = new DriftWatch(WatchSettings.of(null), guard -> null);
     try (GuardServer server = start(watch)) {
       send(server, 1, 0);
-      assertThat(watch.status("flowers"))
-          .containsEntry("monitoring", false)
-          .containsKey("why");
+      assertThat(watch.status("flowers")).containsEntry("monitoring", false).containsKey("why");
       assertThat(watch.problem()).isNull();
     }
   }

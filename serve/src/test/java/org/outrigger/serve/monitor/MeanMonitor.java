@@ -72,9 +72,7 @@ final class MeanMonitor implements Monitor {
             WINDOW,
             unknown / WINDOW,
             scores / WINDOW,
-            List.of(
-                channel("inputs", effect, 0.2),
-                channel("predictions", 0, 0.2)));
+            List.of(channel("inputs", effect, 0.2), channel("predictions", 0, 0.2)));
     sum = 0;
     scores = 0;
     unknown = 0;
