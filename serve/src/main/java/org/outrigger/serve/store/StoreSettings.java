@@ -39,7 +39,10 @@ public record StoreSettings(
     HyperParameter.atLeast("queueRows", queueRows, batchRows);
     HyperParameter.require(queueBytes >= 1 << 20, "queueBytes", queueBytes, "1 MiB or more");
     HyperParameter.require(
-        retention == null || retention.toSeconds() >= 1, "retention", retention, "1 s or longer");
+        retention == null || retention.toSeconds() >= 1,
+        "retention",
+        String.valueOf(retention),
+        "1 s or longer");
     if (location.startsWith("jdbc:") && !location.startsWith(POSTGRES)) {
       throw new OutriggerException(
           "The event store is a file of DuckDB or a URL that starts with "
