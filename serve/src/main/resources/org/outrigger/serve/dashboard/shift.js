@@ -71,6 +71,11 @@ function classes(chart, note, guard, range) {
   });
 }
 
+/** The effect that is further from none, with its sign. */
+function larger(a, b) {
+  return Math.abs(b) > Math.abs(a) ? b : a;
+}
+
 /** What the monitor tells of a guard: its windows, and its alerts as events. */
 export function driftOf(guard, events) {
   const monitor = guard.parts.monitor;
@@ -108,10 +113,11 @@ function timeline(chart, note, guard, events, range, onclick) {
     const i = Math.min(times.length - 1, Math.floor((m.at - since) / step));
     const key = `${i},${m.channel}`;
     const old = cells.get(key);
-    cells.set(key, { i, channel: m.channel, effect: Math.max(old?.effect ?? 0, m.effect ?? (m.drift ? 1 : 0)), drift: old?.drift || m.drift });
+    cells.set(key, { i, channel: m.channel, effect: larger(old?.effect ?? 0, m.effect ?? (m.drift ? 1 : 0)), drift: old?.drift || m.drift });
   }
   const all = [...cells.values()];
-  const top = Math.max(0.3, ...all.map((cell) => cell.effect));
+  // From one standard deviation on a change is large, however far it goes.
+  const top = Math.min(1, Math.max(0.3, ...all.map((cell) => Math.abs(cell.effect))));
   say(note, `Size of the change in each window, by channel. A framed cell raised an alert: choose one to read what changed.`);
   chart.setLegend([["heat0", "none"], ["heat1", "small"], ["heat2", "medium"], ["heat3", "large"], ["framed", "alert"]]);
   chart.draw({
@@ -120,10 +126,10 @@ function timeline(chart, note, guard, events, range, onclick) {
     option: (c) => ({
       grid: { top: 8 },
       tooltip: { trigger: "item", formatter: (p) => `${time(times[p.value[0]])}\n${plain(channels[p.value[1]])}  effect ${number(p.value[2])}${all[p.dataIndex].drift ? "\nalert" : ""}` },
-      visualMap: { show: false, min: 0, max: top, dimension: 2, inRange: { color: [c["heat-0"], c["heat-1"], c["heat-2"], c["heat-3"]] } },
+      visualMap: { show: false, min: 0, max: top, dimension: 3, inRange: { color: [c["heat-0"], c["heat-1"], c["heat-2"], c["heat-3"]] } },
       xAxis: { type: "category", data: times.map(shortTime), ...axisStyle(c), axisLabel: { ...axisStyle(c).axisLabel, interval: Math.ceil(times.length / 7) - 1 }, splitArea: { show: false } },
       yAxis: { type: "category", data: channels.map(plain), ...axisStyle(c), axisLine: { show: false }, inverse: true },
-      series: [{ type: "heatmap", data: all.map((cell) => ({ value: [cell.i, channels.indexOf(cell.channel), cell.effect], itemStyle: cell.drift ? { borderColor: c.ink, borderWidth: 1.5 } : { borderColor: c.card, borderWidth: 1 } })), emphasis: { disabled: true } }],
+      series: [{ type: "heatmap", data: all.map((cell) => ({ value: [cell.i, channels.indexOf(cell.channel), cell.effect, Math.abs(cell.effect)], itemStyle: cell.drift ? { borderColor: c.ink, borderWidth: 1.5 } : { borderColor: c.card, borderWidth: 1 } })), emphasis: { disabled: true } }],
     }),
     rows: () => ({ head: ["Time", "Channel", "effect", "alert"], numeric: [2], rows: [...all].reverse().map((cell) => [time(times[cell.i]), cell.channel, number(cell.effect), cell.drift ? "yes" : "no"]) }),
   });
