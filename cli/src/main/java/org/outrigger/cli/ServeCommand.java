@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -125,13 +124,8 @@ final class ServeCommand implements Runnable {
               + " to see the dashboard.")
   private boolean demo;
 
-  @Mixin private DashboardOptions dashboard = new DashboardOptions();
-
   @Mixin private Device device;
-  @Mixin private DataDir dataDir;
-  @Mixin private StoreOptions store;
-  @Mixin private AdaptationOptions adaptation;
-  @Mixin private MonitorOptions monitor;
+  @Mixin private ServeParts features = new ServeParts();
   @Mixin private LogOptions log;
 
   @Override
@@ -156,7 +150,7 @@ final class ServeCommand implements Runnable {
             .withLimits(queue, Math.multiplyExact(megabytes, 1 << 20), 1024)
             .withTokens(tokens)
             .withTls(keystore, System.getenv("OUTRIGGER_KEYSTORE_PASSWORD"));
-    ServerPart[] parts = parts();
+    ServerPart[] parts = features.make(demo);
     GuardServer server = GuardServer.start(settings, device.name(), parts);
     try {
       for (String each : bundles) {
@@ -188,7 +182,7 @@ final class ServeCommand implements Runnable {
           .getErr()
           .println("Everybody who reaches " + host + " may ask: --tokens limits that.");
     }
-    if (dashboard.on()) {
+    if (features.dashboard()) {
       out.println("Dashboard at " + address + "/");
     }
     out.println("Ctrl-C stops it.");
@@ -215,19 +209,6 @@ final class ServeCommand implements Runnable {
     } catch (IOException e) {
       throw new OutriggerException("No temporary folder can be made: " + e.getMessage(), e);
     }
-  }
-
-  /** What the server has besides inference. */
-  private ServerPart[] parts() {
-    List<ServerPart> parts = new ArrayList<>();
-    EventStore events = store.part(dataDir);
-    if (events != null) {
-      parts.add(events);
-    }
-    parts.add(adaptation.part(dataDir::folder));
-    monitor.add(parts, dataDir.folder());
-    parts.addAll(dashboard.parts(demo));
-    return parts.toArray(ServerPart[]::new);
   }
 
   private static String name(Path bundle) {

@@ -1,14 +1,18 @@
 package org.outrigger.cli;
 
+import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -36,7 +40,9 @@ import picocli.CommandLine.Spec;
       "In one run: a bare loop over the guard without a server; the server at saturation; at half"
           + " of that, requests at a steady pace, whether answers are slow or not; and at four times"
           + " that, where the queue must refuse what is too much and nothing else may fail. With"
-          + " --soak it then keeps half of the saturation up and watches the memory."
+          + " --soak it then keeps half of the saturation up and watches the memory.",
+      "The server has the event store, monitors and dashboard that 'outrigger serve' has, in a"
+          + " temporary folder; --store none and --no-monitor leave them out."
     },
     footerHeading = "%nExamples:%n",
     footer = {
@@ -84,6 +90,8 @@ final class ServeLoadCommand implements Callable<Integer> {
   @Option(names = "--json", paramLabel = "FILE", description = "Also writes the figures as JSON.")
   private @Nullable Path json;
 
+  @Mixin private ServeParts features = new ServeParts();
+
   @Mixin private Device device = new Device();
 
   /** Resident memory during the soak, in MB. */
@@ -116,7 +124,10 @@ final class ServeLoadCommand implements Callable<Integer> {
         ServerSettings.defaults()
             .withAddress("127.0.0.1", 0)
             .withLimits(Math.max(1024, 8 * rows), 256 << 20, Math.max(1024, rows));
-    try (GuardServer server = GuardServer.start(settings, device.name())) {
+    Path remembered = temporary();
+    features.dataDir().usual(remembered);
+    try (GuardServer server =
+        GuardServer.start(settings, device.name(), features.make(false))) {
       server.guards().load("guard", bundle);
       LoadGenerator load =
           new LoadGenerator(
@@ -127,6 +138,27 @@ final class ServeLoadCommand implements Callable<Integer> {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new OutriggerException("Stopped before it was done.", e);
+    } finally {
+      delete(remembered);
+    }
+  }
+
+  /** The event store and the monitors of the trial go with it, unless --data-dir names a folder. */
+  private static Path temporary() {
+    try {
+      return Files.createTempDirectory("outrigger-load");
+    } catch (IOException e) {
+      throw new OutriggerException("No temporary folder can be made: " + e.getMessage(), e);
+    }
+  }
+
+  private static void delete(Path folder) {
+    try (Stream<Path> all = Files.walk(folder)) {
+      for (Path each : all.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(each);
+      }
+    } catch (IOException e) {
+      throw new OutriggerException(folder + " cannot be removed: " + e.getMessage(), e);
     }
   }
 
