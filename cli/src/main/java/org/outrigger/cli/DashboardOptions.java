@@ -9,12 +9,12 @@ import picocli.CommandLine.Option;
 /** The page that shows what guards do. */
 final class DashboardOptions {
   @Option(
-      names = "--no-dashboard",
+      names = "--dashboard",
       negatable = true,
       defaultValue = "true",
       fallbackValue = "true",
-      description = "Serve no page at / that shows live what the guards do.")
-  private boolean dashboard;
+      description = "Shows live at / what the guards do; on by default.")
+  private boolean dashboard = true;
 
   @Option(
       names = "--dashboard-inputs",

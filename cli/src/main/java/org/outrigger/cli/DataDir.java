@@ -16,6 +16,7 @@ final class DataDir {
           "The folder of what the server remembers over restarts, made if need be; two servers need"
               + " two. outrigger-data by default.")
   private @Nullable Path folder;
+
   private Path usual = Path.of("outrigger-data");
 
   /** Sets what is taken if none is named. */

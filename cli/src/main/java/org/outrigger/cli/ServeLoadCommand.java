@@ -126,8 +126,7 @@ final class ServeLoadCommand implements Callable<Integer> {
             .withLimits(Math.max(1024, 8 * rows), 256 << 20, Math.max(1024, rows));
     Path remembered = temporary();
     features.dataDir().usual(remembered);
-    try (GuardServer server =
-        GuardServer.start(settings, device.name(), features.make(false))) {
+    try (GuardServer server = GuardServer.start(settings, device.name(), features.make(false))) {
       server.guards().load("guard", bundle);
       LoadGenerator load =
           new LoadGenerator(

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.assertj.core.data.Offset;
@@ -32,6 +33,8 @@ import org.outrigger.core.io.Json;
 import org.outrigger.core.torch.Tensors;
 import org.outrigger.guard.Guard;
 import org.outrigger.guard.Verdict;
+import org.outrigger.serve.store.EventStore;
+import org.outrigger.serve.store.StoreSettings;
 import triton.client.InferInput;
 import triton.client.InferRequestedOutput;
 import triton.client.InferResult;
@@ -85,6 +88,27 @@ class ClientsTest {
       assertThat(got.unknown()).isEqualTo(wanted.unknown());
       assertThat(got.detector()).isEqualTo(wanted.detector());
       assertThat(got.labelSet()).isNull();
+    }
+  }
+
+  @Test
+  void labelsThatTheClientSendsLaterCount() throws Exception {
+    try (GuardServer remembers =
+        GuardServer.start(
+            ServedModel.settings(),
+            "cpu",
+            new EventStore(StoreSettings.file(folder.resolve("labels.duckdb"))))) {
+      remembers.guards().load("digits", bundle);
+      GuardClient client = GuardClient.of(uri(remembers)).build();
+      List<org.outrigger.client.Verdict> verdicts = client.check(rows, ROWS, 1, 8, 8);
+      client.label(verdicts.get(0), verdicts.get(0).label());
+      client.label(verdicts.get(1), (verdicts.get(1).label() + 1) % 10);
+      Map<String, Object> quality = Map.of();
+      for (int i = 0; i < 500 && !Integer.valueOf(2).equals(quality.get("labelled")); i++) {
+        Thread.sleep(10);
+        quality = ServedModel.json(ServedModel.get(remembers, "/v2/models/digits/quality"));
+      }
+      assertThat(quality).containsEntry("labelled", 2).containsEntry("accuracy", 0.5);
     }
   }
 
