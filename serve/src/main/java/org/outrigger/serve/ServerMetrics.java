@@ -10,7 +10,10 @@ import io.micrometer.core.instrument.binder.jvm.JvmThreadMetrics;
 import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.outrigger.core.torch.ResidentMemory;
 import org.outrigger.guard.Verdict;
 
@@ -18,6 +21,8 @@ import org.outrigger.guard.Verdict;
 final class ServerMetrics implements AutoCloseable {
   private final PrometheusMeterRegistry registry =
       new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+
+  private final Set<String> queues = ConcurrentHashMap.newKeySet();
 
   ServerMetrics() {
     new JvmMemoryMetrics().bindTo(registry);
@@ -58,8 +63,11 @@ final class ServerMetrics implements AutoCloseable {
     };
   }
 
-  /** Shows how many rows wait. */
-  void queue(String guard, java.util.function.Supplier<Number> rows) {
+  /** Shows how many rows wait for a guard, whichever version answers. */
+  void queue(String guard, Supplier<Number> rows) {
+    if (!queues.add(guard)) {
+      return;
+    }
     Gauge.builder("outrigger.queue.rows", rows)
         .description("Rows that wait")
         .tag("guard", guard)

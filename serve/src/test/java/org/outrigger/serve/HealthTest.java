@@ -6,6 +6,8 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -76,12 +78,23 @@ class HealthTest {
                   .build(),
               HttpResponse.BodyHandlers.ofByteArray());
       assertThat(preflight.statusCode()).isBetween(400, 499);
-      for (Map<String, ?> headers :
-          java.util.List.of(answer.headers().map(), preflight.headers().map())) {
+      for (String origin : List.of("https://elsewhere.example", "null")) {
+        assertThat(posted(server, origin).statusCode()).isEqualTo(403);
+      }
+      assertThat(posted(server, "http://127.0.0.1:" + server.port()).statusCode()).isEqualTo(200);
+      for (Map<String, ?> headers : List.of(answer.headers().map(), preflight.headers().map())) {
         assertThat(headers.keySet())
-            .noneMatch(
-                name -> name.toLowerCase(java.util.Locale.ROOT).startsWith("access-control"));
+            .noneMatch(name -> name.toLowerCase(Locale.ROOT).startsWith("access-control"));
       }
     }
+  }
+
+  private static HttpResponse<byte[]> posted(GuardServer server, String origin) throws Exception {
+    return ServedModel.CLIENT.send(
+        ServedModel.to(server, "/v2/repository/index")
+            .header("Origin", origin)
+            .POST(HttpRequest.BodyPublishers.noBody())
+            .build(),
+        HttpResponse.BodyHandlers.ofByteArray());
   }
 }
