@@ -1,7 +1,5 @@
 package org.outrigger.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -142,7 +140,8 @@ final class ServeCommand implements Runnable {
               + " --keystore.");
     }
     device.apply();
-    Path demoBundle = demo ? demoBundle() : null;
+    // It goes with the server.
+    TemporaryFolder folder = demo ? new TemporaryFolder("outrigger-demo") : null;
     ServerSettings settings =
         ServerSettings.defaults()
             .withAddress(host, port)
@@ -159,12 +158,17 @@ final class ServeCommand implements Runnable {
         String name = equals < 0 ? name(bundle) : each.substring(0, equals);
         server.guards().load(name, bundle);
       }
-      if (demoBundle != null) {
-        server.guards().load(ServeDemo.NAME, demoBundle);
+      if (folder != null) {
+        Path bundle = folder.path().resolve(ServeDemo.NAME + ".guard");
+        spec.commandLine()
+            .getErr()
+            .println("Fitting a guard of embedded pictures; that takes a moment.");
+        ServeDemo.fit(bundle, 0);
+        server.guards().load(ServeDemo.NAME, bundle);
       }
       shadows.forEach(server.guards()::shadow);
     } catch (RuntimeException e) {
-      server.close();
+      close(server, folder);
       throw e;
     }
     String address = (keystore == null ? "http://" : "https://") + host + ":" + server.port();
@@ -188,7 +192,7 @@ final class ServeCommand implements Runnable {
     out.println("Ctrl-C stops it.");
     out.flush();
     try (ServeDemo traffic = demo ? new ServeDemo(loopback(server), 0) : null) {
-      await(server);
+      await(server, folder);
     }
   }
 
@@ -196,32 +200,17 @@ final class ServeCommand implements Runnable {
     return "http://127.0.0.1:" + server.port();
   }
 
-  /** Fits the demo's guard into a folder that goes with the program. */
-  private Path demoBundle() {
-    spec.commandLine()
-        .getErr()
-        .println("Fitting a guard of embedded pictures; that takes a moment.");
-    try {
-      Path folder = Files.createTempDirectory("outrigger-demo");
-      Path bundle = folder.resolve(ServeDemo.NAME + ".guard");
-      ServeDemo.fit(bundle, 0);
-      return bundle;
-    } catch (IOException e) {
-      throw new OutriggerException("No temporary folder can be made: " + e.getMessage(), e);
-    }
-  }
-
   private static String name(Path bundle) {
     String name = String.valueOf(bundle.toAbsolutePath().normalize().getFileName());
     return name.endsWith(".guard") ? name.substring(0, name.length() - 6) : name;
   }
 
-  private static void await(GuardServer server) {
+  private static void await(GuardServer server, @Nullable TemporaryFolder folder) {
     CountDownLatch stopped = new CountDownLatch(1);
     Thread stop =
         new Thread(
             () -> {
-              server.close();
+              close(server, folder);
               stopped.countDown();
             },
             "stop");
@@ -230,8 +219,15 @@ final class ServeCommand implements Runnable {
       stopped.await();
     } catch (InterruptedException e) {
       Runtime.getRuntime().removeShutdownHook(stop);
-      server.close();
+      close(server, folder);
       Thread.currentThread().interrupt();
+    }
+  }
+
+  private static void close(GuardServer server, @Nullable TemporaryFolder folder) {
+    server.close();
+    if (folder != null) {
+      folder.close();
     }
   }
 }

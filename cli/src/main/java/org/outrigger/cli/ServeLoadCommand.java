@@ -1,18 +1,14 @@
 package org.outrigger.cli;
 
-import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.jspecify.annotations.Nullable;
 import org.outrigger.core.OutriggerException;
@@ -124,9 +120,9 @@ final class ServeLoadCommand implements Callable<Integer> {
         ServerSettings.defaults()
             .withAddress("127.0.0.1", 0)
             .withLimits(Math.max(1024, 8 * rows), 256 << 20, Math.max(1024, rows));
-    Path remembered = temporary();
-    features.dataDir().usual(remembered);
-    try (GuardServer server = GuardServer.start(settings, device.name(), features.make(false))) {
+    // The event store and the monitors of the trial go with it, unless --data-dir names a folder.
+    try (TemporaryFolder remembered = new TemporaryFolder("outrigger-load");
+        GuardServer server = start(settings, remembered)) {
       server.guards().load("guard", bundle);
       LoadGenerator load =
           new LoadGenerator(
@@ -137,28 +133,12 @@ final class ServeLoadCommand implements Callable<Integer> {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new OutriggerException("Stopped before it was done.", e);
-    } finally {
-      delete(remembered);
     }
   }
 
-  /** The event store and the monitors of the trial go with it, unless --data-dir names a folder. */
-  private static Path temporary() {
-    try {
-      return Files.createTempDirectory("outrigger-load");
-    } catch (IOException e) {
-      throw new OutriggerException("No temporary folder can be made: " + e.getMessage(), e);
-    }
-  }
-
-  private static void delete(Path folder) {
-    try (Stream<Path> all = Files.walk(folder)) {
-      for (Path each : all.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(each);
-      }
-    } catch (IOException e) {
-      throw new OutriggerException(folder + " cannot be removed: " + e.getMessage(), e);
-    }
+  private GuardServer start(ServerSettings settings, TemporaryFolder remembered) {
+    features.dataDir().usual(remembered.path());
+    return GuardServer.start(settings, device.name(), features.make(false));
   }
 
   private int measure(LoadGenerator load, double bare) throws InterruptedException {
