@@ -199,6 +199,8 @@ final class ServeLoadCommand implements Callable<Integer> {
     for (int minute = 1; minute <= soak; minute++) {
       LoadGenerator.Answers answers = load.pace(rate, Duration.ofMinutes(1));
       failed += answers.failed();
+      // Garbage that nobody has collected yet is no leak.
+      System.gc();
       last = ResidentMemory.megabytes();
       if (Double.isNaN(first) && minute >= Math.max(1, soak / 6)) {
         first = last;
