@@ -51,6 +51,7 @@ final class WindowTests implements AutoCloseable {
   private final int most;
   private final int[] measured;
   private final int[] counted;
+  private final double[][] knownCounted;
   private final double[] sortedScores;
   private final double[] sortedConfidence;
   private final @Nullable DriftTest inputTest;
@@ -64,9 +65,10 @@ final class WindowTests implements AutoCloseable {
     sortedConfidence = sorted(reference.confidence());
     try (PointerScope scope = new PointerScope()) {
       Tensor known = reference.tensor();
-      boolean[] discrete = discrete(known);
-      counted = IntStream.range(0, discrete.length).filter(f -> discrete[f]).toArray();
-      measured = IntStream.range(0, discrete.length).filter(f -> !discrete[f]).toArray();
+      double[][] all = Tensors.rows(known.t());
+      counted = IntStream.range(0, all.length).filter(f -> discrete(all[f])).toArray();
+      measured = IntStream.range(0, all.length).filter(f -> !discrete(all[f])).toArray();
+      knownCounted = Arrays.stream(counted).mapToObj(f -> all[f]).toArray(double[][]::new);
       DriftTest test = Methods.parseOne(DriftTest.class, settings.inputTest());
       if (measured.length == 0 || !settings.channels().contains("inputs")) {
         test.close();
@@ -79,16 +81,9 @@ final class WindowTests implements AutoCloseable {
     }
   }
 
-  /** Columns of few values, as switches and categories have. */
-  private static boolean[] discrete(Tensor known) {
-    boolean[] discrete = new boolean[(int) known.size(1)];
-    for (int f = 0; f < discrete.length; f++) {
-      try (PointerScope scope = new PointerScope()) {
-        Tensor column = known.select(1, f);
-        discrete[f] = ChiSquaredTest.table(column, column).size(1) <= MOST_CATEGORIES;
-      }
-    }
-    return discrete;
+  /** Whether a column has few values, as switches and categories have. */
+  private static boolean discrete(double[] column) {
+    return ChiSquaredTest.table(column, column)[0].length <= MOST_CATEGORIES;
   }
 
   private @Nullable Bbse mix() {
@@ -142,7 +137,6 @@ final class WindowTests implements AutoCloseable {
     boolean byItself = false;
     String method = "chi-squared-test";
     try (PointerScope scope = new PointerScope()) {
-      Tensor known = reference.tensor();
       if (inputTest != null) {
         method = inputTest.card().slug();
         DriftTestResult result = inputTest.test(columns(window, measured));
@@ -155,8 +149,11 @@ final class WindowTests implements AutoCloseable {
           whole = Double.NaN;
         }
       }
-      for (int f : counted) {
-        p[f] = counts(known.select(1, f), window.select(1, f)).pValue();
+      if (counted.length > 0) {
+        double[][] now = Tensors.rows(columns(window, counted).t());
+        for (int i = 0; i < counted.length; i++) {
+          p[counted[i]] = counts(knownCounted[i], now[i]).pValue();
+        }
       }
     }
     double least = Arrays.stream(p).filter(v -> !Double.isNaN(v)).min().orElse(Double.NaN);
@@ -248,26 +245,26 @@ final class WindowTests implements AutoCloseable {
   }
 
   /** The chi-squared test of two samples of categories, rare ones joined. */
-  private static ChiSquaredTest.Outcome counts(Tensor known, Tensor now) {
-    return Scopes.scoped(
-        () -> {
-          Tensor table = ChiSquaredTest.table(known, now);
-          Tensor expected =
-              table
-                  .sum(0)
-                  .mul(torch.minimum(table.sum(1).min(), table.sum(1).max()))
-                  .div(table.sum());
-          Tensor rare = expected.lt(new Scalar(LEAST_EXPECTED));
-          if (rare.sum().item_long() > 1) {
-            Tensor usual = torch.nonzero(rare.logical_not()).squeeze(1);
-            Tensor joined =
-                table
-                    .index_select(1, torch.nonzero(rare).squeeze(1))
-                    .sum(new long[] {1}, true, new org.bytedeco.pytorch.ScalarTypeOptional());
-            table = torch.cat(new TensorVector(table.index_select(1, usual), joined), 1);
-          }
-          return ChiSquaredTest.outcome(table);
-        });
+  private static ChiSquaredTest.Outcome counts(double[] known, double[] now) {
+    double[][] table = ChiSquaredTest.table(known, now);
+    double[][] expected = ChiSquaredTest.expected(table);
+    boolean[] rare = new boolean[table[0].length];
+    int usual = 0;
+    for (int k = 0; k < rare.length; k++) {
+      rare[k] = Math.min(expected[0][k], expected[1][k]) < LEAST_EXPECTED;
+      usual += rare[k] ? 0 : 1;
+    }
+    if (rare.length - usual < 2) {
+      return ChiSquaredTest.outcome(table);
+    }
+    double[][] joined = new double[2][usual + 1];
+    int at = 0;
+    for (int k = 0; k < rare.length; k++) {
+      int to = rare[k] ? usual : at++;
+      joined[0][to] += table[0][k];
+      joined[1][to] += table[1][k];
+    }
+    return ChiSquaredTest.outcome(joined);
   }
 
   /** Tests a number that every row has. */
@@ -340,9 +337,7 @@ final class WindowTests implements AutoCloseable {
           new Change.Feature(
               info.classNames().get(c), before[c], after[c], (after[c] - before[c]) / spread));
     }
-    ChiSquaredTest.Outcome test =
-        Scopes.scoped(
-            () -> counts(Tensors.labels(reference.predicted()), Tensors.labels(predicted)));
+    ChiSquaredTest.Outcome test = counts(doubles(reference.predicted()), doubles(predicted));
     classes.sort(Comparator.comparingDouble(f -> -Math.abs(f.after() - f.before())));
     Change.Feature top = classes.get(0);
     int c = info.classNames().indexOf(top.name());
@@ -385,6 +380,10 @@ final class WindowTests implements AutoCloseable {
     return bbse == null
         ? new double[0]
         : Scopes.scoped(() -> bbse.estimate(votes(predicted)).prior());
+  }
+
+  private static double[] doubles(int[] values) {
+    return Arrays.stream(values).asDoubleStream().toArray();
   }
 
   private static double[] sorted(double[] values) {

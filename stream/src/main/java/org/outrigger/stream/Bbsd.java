@@ -92,8 +92,8 @@ public final class Bbsd extends ReferenceTest<Bbsd.Settings> {
       ChiSquaredTest.Outcome outcome =
           ChiSquaredTest.outcome(
               ChiSquaredTest.table(
-                  reference.argmax(new LongOptional(1), false),
-                  batch.argmax(new LongOptional(1), false)));
+                  Tensors.doubles(reference.argmax(new LongOptional(1), false)),
+                  Tensors.doubles(batch.argmax(new LongOptional(1), false))));
       return new DriftTestResult(
           "bbsd", outcome.pValue() < s.alpha, outcome.statistic(), outcome.pValue(), s.alpha);
     }

@@ -1,16 +1,12 @@
 package org.outrigger.stream;
 
+import java.util.Arrays;
 import java.util.Objects;
 import org.apache.commons.statistics.distribution.ChiSquaredDistribution;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
-import org.bytedeco.pytorch.global.torch;
 import org.outrigger.core.method.Card;
 import org.outrigger.core.method.HyperParameter;
 import org.outrigger.core.method.Room;
-import org.outrigger.core.torch.Scopes;
 import org.outrigger.core.torch.Tensors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -73,31 +69,39 @@ public final class ChiSquaredTest extends ReferenceTest<ChiSquaredTest.Settings>
   /**
    * How often each category occurs, over the union of both samples' categories in ascending order.
    *
-   * @param reference [n]
-   * @param batch [m]
-   * @return [2, K], float64
+   * @param reference not empty, no NaN
+   * @param batch likewise
+   * @return [2, K]
    */
-  public static Tensor table(Tensor reference, Tensor batch) {
-    return Scopes.tensor(
-        () -> {
-          Tensor a = torch.sort(reference.unsqueeze(0).contiguous(), 1, false).get0();
-          Tensor b = torch.sort(batch.unsqueeze(0).contiguous(), 1, false).get0();
-          Tensor pooled = torch.sort(torch.cat(new TensorVector(a, b), 1), 1, false).get0();
-          Tensor first = pooled.narrow(1, 0, 1);
-          long rest = pooled.size(1) - 1;
-          Tensor different =
-              pooled
-                  .narrow(1, 1, rest)
-                  .masked_select(pooled.narrow(1, 1, rest).ne(pooled.narrow(1, 0, rest)));
-          Tensor all = torch.cat(new TensorVector(first, different.unsqueeze(0)), 1);
-          return torch
-              .cat(
-                  new TensorVector(
-                      KsTest.count(a, all, true).sub(KsTest.count(a, all, false)),
-                      KsTest.count(b, all, true).sub(KsTest.count(b, all, false))),
-                  0)
-              .to(torch.ScalarType.Double);
-        });
+  public static double[][] table(double[] reference, double[] batch) {
+    double[] a = ascending(reference);
+    double[] b = ascending(batch);
+    double[][] table = new double[2][a.length + b.length];
+    int categories = 0;
+    int i = 0;
+    int j = 0;
+    while (i < a.length || j < b.length) {
+      double category = j == b.length || i < a.length && a[i] <= b[j] ? a[i] : b[j];
+      int fromA = i;
+      int fromB = j;
+      while (i < a.length && a[i] == category) {
+        i++;
+      }
+      while (j < b.length && b[j] == category) {
+        j++;
+      }
+      table[0][categories] = i - fromA;
+      table[1][categories++] = j - fromB;
+    }
+    return new double[][] {
+      Arrays.copyOf(table[0], categories), Arrays.copyOf(table[1], categories)
+    };
+  }
+
+  private static double[] ascending(double[] values) {
+    double[] copy = values.clone();
+    Arrays.sort(copy);
+    return copy;
   }
 
   /**
@@ -105,52 +109,60 @@ public final class ChiSquaredTest extends ReferenceTest<ChiSquaredTest.Settings>
    *
    * @param table [2, K], counts; every column holds one at least
    */
-  public static Outcome outcome(Tensor table) {
-    return Scopes.scoped(
-        () -> {
-          int degrees = (int) table.size(1) - 1;
-          if (degrees == 0) {
-            return new Outcome(0, 1, 0, table.min().item_double());
-          }
-          Tensor expected =
-              table.sum(1).unsqueeze(1).mul(table.sum(0).unsqueeze(0)).div(table.sum());
-          Tensor off = table.sub(expected).abs();
-          if (degrees == 1) {
-            off = off.sub(new Scalar(0.5)).clamp_min(new Scalar(0.0));
-          }
-          double statistic = off.square().div(expected).sum().item_double();
-          return new Outcome(
-              statistic,
-              ChiSquaredDistribution.of(degrees).survivalProbability(statistic),
-              degrees,
-              expected.min().item_double());
-        });
+  public static Outcome outcome(double[][] table) {
+    double[][] expected = expected(table);
+    double smallest = Arrays.stream(expected).flatMapToDouble(Arrays::stream).min().orElseThrow();
+    int degrees = table[0].length - 1;
+    if (degrees == 0) {
+      return new Outcome(0, 1, 0, smallest);
+    }
+    double yates = degrees == 1 ? 0.5 : 0;
+    double statistic = 0;
+    for (int row = 0; row < 2; row++) {
+      for (int k = 0; k <= degrees; k++) {
+        double off = Math.max(0, Math.abs(table[row][k] - expected[row][k]) - yates);
+        statistic += off * off / expected[row][k];
+      }
+    }
+    return new Outcome(
+        statistic,
+        ChiSquaredDistribution.of(degrees).survivalProbability(statistic),
+        degrees,
+        smallest);
+  }
+
+  /** The counts that a table would have if both samples had the same shares, [2, K]. */
+  public static double[][] expected(double[][] table) {
+    double[] rows = {Arrays.stream(table[0]).sum(), Arrays.stream(table[1]).sum()};
+    double[][] expected = new double[2][table[0].length];
+    for (int k = 0; k < table[0].length; k++) {
+      double column = table[0][k] + table[1][k];
+      for (int row = 0; row < 2; row++) {
+        expected[row][k] = rows[row] * column / (rows[0] + rows[1]);
+      }
+    }
+    return expected;
   }
 
   @Override
   protected DriftTestResult compare(Tensor reference, Tensor batch) {
     int d = (int) reference.size(1);
+    double[][] known = Tensors.rows(reference.t());
+    double[][] now = Tensors.rows(batch.t());
     double[] statistics = new double[d];
     double[] pValues = new double[d];
     for (int f = 0; f < d; f++) {
-      try (PointerScope scope = new PointerScope()) {
-        Outcome outcome = outcome(table(reference.select(1, f), batch.select(1, f)));
-        statistics[f] = outcome.statistic();
-        pValues[f] = outcome.pValue();
-        if (outcome.smallest() < LEAST_EXPECTED && outcome.degrees() > 0) {
-          LOG.warn(
-              "Feature {} has a category with {} expected rows, below 5: its p-value is rough. Join"
-                  + " rare categories or test more rows.",
-              f,
-              outcome.smallest());
-        }
+      Outcome outcome = outcome(table(known[f], now[f]));
+      statistics[f] = outcome.statistic();
+      pValues[f] = outcome.pValue();
+      if (outcome.smallest() < LEAST_EXPECTED && outcome.degrees() > 0) {
+        LOG.warn(
+            "Feature {} has a category with {} expected rows, below 5: its p-value is rough. Join"
+                + " rare categories or test more rows.",
+            f,
+            outcome.smallest());
       }
     }
     return byFeature(statistics, pValues, settings().alpha, settings().correction);
-  }
-
-  /** The table of one feature as Java numbers, for reports. */
-  static double[][] counts(Tensor reference, Tensor batch) {
-    return Scopes.scoped(() -> Tensors.rows(table(reference, batch)));
   }
 }

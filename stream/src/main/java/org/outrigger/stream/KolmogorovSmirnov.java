@@ -65,19 +65,37 @@ public final class KolmogorovSmirnov {
       return 1;
     }
     double[] v = new double[m + 1];
-    for (int i = 0; i <= n; i++) {
-      for (int j = 0; j <= m; j++) {
-        long gap = (long) i * m - (long) j * n;
-        if ((side == Side.TWO_SIDED ? Math.abs(gap) : gap) >= h) {
-          v[j] = 1;
-        } else if (i + j == 0) {
-          v[j] = 0;
-        } else {
-          v[j] = ((i == 0 ? 0 : i * v[j]) + (j == 0 ? 0 : j * v[j - 1])) / (i + j);
-        }
+    Arrays.fill(v, 1);
+    // No path has left the band before it reached an edge of it: zero until then.
+    int start = last(0, h, n, m, side) + 1;
+    Arrays.fill(v, 0, start, 0);
+    double[] inverse = new double[n + m + 1];
+    for (int k = 1; k < inverse.length; k++) {
+      inverse[k] = 1.0 / k;
+    }
+    for (int i = 1; i <= n; i++) {
+      long low = Math.floorDiv((long) i * m - h, (long) n) + 1;
+      int from = low <= 0 ? start : (int) low;
+      double left = 0;
+      if (low > 0) {
+        v[from - 1] = 1;
+        left = 1;
+      }
+      int to = last(i, h, n, m, side);
+      for (int j = from; j <= to; j++) {
+        double weight = inverse[i + j];
+        left = i * weight * v[j] + j * weight * left;
+        v[j] = left;
       }
     }
     return v[m];
+  }
+
+  /** The last place of row i inside the band. */
+  private static int last(int i, long h, int n, int m, Side side) {
+    return side == Side.FIRST_LOWER
+        ? m
+        : (int) Math.min(m, Math.floorDiv((long) i * m + h - 1, (long) n));
   }
 
   /** The p-value of the limit for large samples. */

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -185,6 +186,37 @@ class DriftTestLawsTest {
   }
 
   /** Counted by hand: of the 20 orders of 3 and 3, two have D = 1. */
+  @Test
+  void theExactPValueIsTheRecursionWrittenOut() {
+    SplittableRandom random = new SplittableRandom(7);
+    for (int trial = 0; trial < 400; trial++) {
+      int n = random.nextInt(1, 25);
+      int m = random.nextInt(1, 25);
+      int h = random.nextInt(0, n * m + 1);
+      for (KolmogorovSmirnov.Side side : KolmogorovSmirnov.Side.values()) {
+        assertThat(KolmogorovSmirnov.exact(h / ((double) n * m), n, m, side))
+            .as("%d of %d x %d, %s", h, n, m, side)
+            .isCloseTo(leaving(n, m, h, side), within(1e-13));
+      }
+    }
+  }
+
+  /** The chance that a path to (n, m) leaves the band, cell by cell. */
+  private static double leaving(int n, int m, int h, KolmogorovSmirnov.Side side) {
+    double[][] v = new double[n + 1][m + 1];
+    for (int i = 0; i <= n; i++) {
+      for (int j = 0; j <= m; j++) {
+        int gap = i * m - j * n;
+        if ((side == KolmogorovSmirnov.Side.TWO_SIDED ? Math.abs(gap) : gap) >= h) {
+          v[i][j] = 1;
+        } else if (i + j > 0) {
+          v[i][j] = ((i == 0 ? 0 : i * v[i - 1][j]) + (j == 0 ? 0 : j * v[i][j - 1])) / (i + j);
+        }
+      }
+    }
+    return v[n][m];
+  }
+
   @Test
   void smallSamplesAreCounted() {
     assertThat(KolmogorovSmirnov.exact(1, 3, 3, KolmogorovSmirnov.Side.TWO_SIDED))
