@@ -13,6 +13,8 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.eclipse.jetty.server.HttpConfiguration;
@@ -61,11 +63,18 @@ public final class GuardServer implements AutoCloseable {
   private final List<ServerPart> parts;
   private final List<TrafficListener> listeners = new CopyOnWriteArrayList<>();
   private final Guards guards;
+  private final BodyBudget bodies;
+
+  /** Answers are not written by the guards' threads, which have the next batch to judge. */
+  private final ExecutorService writers = Executors.newFixedThreadPool(2, GuardServer::writer);
+
   private final Javalin javalin;
   private volatile boolean stopping;
 
-  private GuardServer(ServerSettings settings, String device, List<ServerPart> parts) {
+  private GuardServer(
+      ServerSettings settings, String device, BodyBudget bodies, List<ServerPart> parts) {
     this.settings = settings;
+    this.bodies = bodies;
     this.parts = List.copyOf(parts);
     tokens = settings.tokens() == null ? null : Tokens.read(settings.tokens());
     guards = new Guards(settings, device, new Hooks());
@@ -80,9 +89,14 @@ public final class GuardServer implements AutoCloseable {
    * @throws OutriggerException if the address cannot be listened on, or a part cannot start
    */
   public static GuardServer start(ServerSettings settings, String device, ServerPart... parts) {
+    return start(settings, device, BodyBudget.ofHeap(settings.maxRequestBytes()), parts);
+  }
+
+  static GuardServer start(
+      ServerSettings settings, String device, BodyBudget bodies, ServerPart... parts) {
     GuardServer server;
     try {
-      server = new GuardServer(settings, device, List.of(parts));
+      server = new GuardServer(settings, device, bodies, List.of(parts));
     } catch (RuntimeException e) {
       List.of(parts).forEach(ServerPart::close);
       throw e;
@@ -423,18 +437,32 @@ public final class GuardServer implements AutoCloseable {
       throw new Refusal(503, "The server stops.");
     }
     ServedGuard guard = asked(ctx);
-    InferRequest request =
-        InferRequest.read(RequestBody.read(ctx, settings.maxRequestBytes()), jsonLength(ctx));
+    BodyBudget.Lease room = bodies.lease();
+    boolean queued = false;
+    try {
+      answer(ctx, guard, room);
+      queued = true;
+    } finally {
+      if (!queued) {
+        room.close();
+      }
+    }
+  }
+
+  private void answer(Context ctx, ServedGuard guard, BodyBudget.Lease room) throws IOException {
+    byte[] body = RequestBody.read(ctx, settings.maxRequestBytes(), room);
+    InferRequest request = InferRequest.read(body, jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
     InputTensor input = Inference.input(request, guard.guard().info(), settings.maxRows());
     Trace trace = RequestLog.of(ctx, request.id(), input.shape()[0]);
     CompletableFuture<ServedGuard.Result> result =
         guards.submit(guard, Inference.rows(request, input, trace));
+    result.whenComplete((judged, failure) -> room.close());
     ctx.future(
         () ->
             result
                 .orTimeout(settings.requestTimeout().toMillis(), TimeUnit.MILLISECONDS)
-                .handle(
+                .handleAsync(
                     (judged, failure) -> {
                       if (failure == null) {
                         send(ctx, Inference.answer(guard, request, judged).write());
@@ -442,7 +470,14 @@ public final class GuardServer implements AutoCloseable {
                         RequestLog.within(ctx, () -> refuse(ctx, refusal(failure)));
                       }
                       return null;
-                    }));
+                    },
+                    writers));
+  }
+
+  private static Thread writer(Runnable work) {
+    Thread thread = new Thread(work, "answers");
+    thread.setDaemon(true);
+    return thread;
   }
 
   private static Refusal refusal(Throwable failure) {
@@ -507,6 +542,7 @@ public final class GuardServer implements AutoCloseable {
     parts.forEach(GuardServer::stopQuietly);
     guards.close();
     javalin.stop();
+    writers.shutdown();
     parts.forEach(GuardServer::closeQuietly);
     metrics.close();
   }

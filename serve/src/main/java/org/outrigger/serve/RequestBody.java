@@ -1,11 +1,16 @@
 package org.outrigger.serve;
 
 import io.javalin.http.Context;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import org.outrigger.serve.protocol.Refusal;
 
 /** Reads what a client sends, up to a limit. */
 public final class RequestBody {
+  private static final int PIECE = 16 << 10;
+
   private RequestBody() {}
 
   /**
@@ -15,6 +20,49 @@ public final class RequestBody {
    * @throws Refusal 413 if it has more, 415 if it is compressed
    */
   public static byte[] read(Context ctx, int most) throws IOException {
+    check(ctx, most);
+    byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
+    if (body.length > most) {
+      unread(ctx);
+      throw tooLarge(most);
+    }
+    return body;
+  }
+
+  /**
+   * All of the body. Room for it is taken as it comes, so that nobody holds room by only saying
+   * that much will come.
+   *
+   * @throws Refusal as the other, and 429 if there is no room
+   */
+  static byte[] read(Context ctx, int most, BodyBudget.Lease room) throws IOException {
+    check(ctx, most);
+    InputStream in = ctx.req().getInputStream();
+    long told = ctx.req().getContentLengthLong();
+    ByteArrayOutputStream body =
+        new ByteArrayOutputStream((int) Math.max(PIECE, Math.min(told, 1 << 20)));
+    byte[] piece = new byte[PIECE];
+    for (int n = in.read(piece); n >= 0; n = in.read(piece)) {
+      if (body.size() + n > most) {
+        unread(ctx);
+        throw tooLarge(most);
+      }
+      if (!room.grow(n)) {
+        room.close();
+        if (told >= 0) {
+          // The client reads the answer once it has sent all; nothing of that is kept.
+          in.transferTo(OutputStream.nullOutputStream());
+        } else {
+          unread(ctx);
+        }
+        throw new Refusal(429, "Too many bytes are under way: try again in a moment.");
+      }
+      body.write(piece, 0, n);
+    }
+    return body.toByteArray();
+  }
+
+  private static void check(Context ctx, int most) {
     if (ctx.header("Content-Encoding") != null) {
       unread(ctx);
       throw new Refusal(415, "A compressed body is not taken: send it as it is.");
@@ -24,12 +72,6 @@ public final class RequestBody {
       unread(ctx);
       throw tooLarge(most);
     }
-    byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
-    if (body.length > most) {
-      unread(ctx);
-      throw tooLarge(most);
-    }
-    return body;
   }
 
   /** The rest of the body is not read, so no other request can follow on this connection. */

@@ -291,6 +291,38 @@ class GuardServerTest {
   }
 
   @Test
+  void moreBytesThanTheHeapCanBearAreRefusedAndRoomIsGivenBack() throws Exception {
+    String small = ServedModel.request(ServedModel.rows(1), 1);
+    String large = ServedModel.request(ServedModel.rows(32), 32);
+    try (GuardServer own =
+        GuardServer.start(ServedModel.settings(), "cpu", new BodyBudget(small.length() + 10L))) {
+      own.guards().load("digits", ServedModel.bundle(folder, 1));
+      for (int i = 0; i < 3; i++) {
+        HttpResponse<byte[]> refused = ServedModel.post(own, INFER, large);
+        assertThat(refused.statusCode()).isEqualTo(429);
+        assertThat(refused.headers().firstValue("Retry-After")).hasValue("1");
+        assertThat(new String(refused.body(), StandardCharsets.UTF_8)).contains("Too many bytes");
+        assertThat(ServedModel.post(own, INFER, small).statusCode()).isEqualTo(200);
+        assertThat(ServedModel.post(own, INFER, small.replace("FP32", "FP99")).statusCode())
+            .isEqualTo(400);
+      }
+      assertThat(unsized(own, small)).isEqualTo(200);
+      assertThat(unsized(own, large)).isEqualTo(429);
+      assertThat(unsized(own, small)).isEqualTo(200);
+    }
+  }
+
+  /** The status of a body whose size is not told before it is read. */
+  private static int unsized(GuardServer server, String body) throws Exception {
+    HttpRequest request =
+        ServedModel.to(server, INFER)
+            .POST(
+                HttpRequest.BodyPublishers.fromPublisher(HttpRequest.BodyPublishers.ofString(body)))
+            .build();
+    return ServedModel.CLIENT.send(request, HttpResponse.BodyHandlers.discarding()).statusCode();
+  }
+
+  @Test
   void aStopAnswersWhatWasAccepted() throws Exception {
     ServerSettings slow = ServedModel.settings().withBatching(64, Duration.ofSeconds(5));
     GuardServer stopping = GuardServer.start(slow, "cpu");
