@@ -37,7 +37,7 @@ final class DuckDbDatabase extends Database {
     if (root == null) {
       Properties properties = new Properties();
       // Inference needs the memory and the cores more than the store does.
-      properties.setProperty("memory_limit", "512MB");
+      properties.setProperty("memory_limit", "128MB");
       properties.setProperty("threads", "2");
       properties.setProperty("autoinstall_known_extensions", "false");
       if (readOnly) {
