@@ -23,8 +23,11 @@ import org.outrigger.core.io.Json;
 
 /** Sends one inference request over and over, and notes how long the answers take. */
 final class LoadGenerator {
-  /** So many requests may be under way when they are sent at a steady pace. */
-  private static final int MOST_OUTSTANDING = 1000;
+  /**
+   * So many requests may be under way when they are sent at a steady pace: more than the server's
+   * queue takes, and few enough that their connections take little memory here.
+   */
+  private static final int MOST_OUTSTANDING = 256;
 
   /** No answer came. */
   static final int NO_ANSWER = 0;

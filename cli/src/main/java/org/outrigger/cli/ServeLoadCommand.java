@@ -37,6 +37,8 @@ import picocli.CommandLine.Spec;
           + " of that, requests at a steady pace, whether answers are slow or not; and at four times"
           + " that, where the queue must refuse what is too much and nothing else may fail. With"
           + " --soak it then keeps half of the saturation up and watches the memory.",
+      "Bare loop and server are first warmed up until neither gets faster any more, since Java"
+          + " compiles what runs often, on cores that the server needs.",
       "The server has the event store, monitors and dashboard that 'outrigger serve' has, in a"
           + " temporary folder; --store none and --no-monitor leave them out."
     },
@@ -49,6 +51,12 @@ import picocli.CommandLine.Spec;
 final class ServeLoadCommand implements Callable<Integer> {
   private static final int MOST_GROWTH_MB = 20;
   private static final double MOST_GROWTH = 0.02;
+
+  /** A warm-up ends when so many windows in a row were no faster than the best before them. */
+  private static final int STEADY_WINDOWS = 4;
+
+  private static final int MOST_WINDOWS = 40;
+  private static final double FASTER = 1.02;
 
   @Spec private CommandSpec spec;
 
@@ -108,6 +116,15 @@ final class ServeLoadCommand implements Callable<Integer> {
           "--rows, --clients and --seconds must be 1 or more, and --soak 0 or more.");
     }
     device.apply();
+    try {
+      return measure();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OutriggerException("Stopped before it was done.", e);
+    }
+  }
+
+  private int measure() throws InterruptedException {
     float[] values;
     long[] shape;
     double bare;
@@ -130,9 +147,6 @@ final class ServeLoadCommand implements Callable<Integer> {
               values,
               shape);
       return measure(load, bare);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OutriggerException("Stopped before it was done.", e);
     }
   }
 
@@ -143,7 +157,8 @@ final class ServeLoadCommand implements Callable<Integer> {
 
   private int measure(LoadGenerator load, double bare) throws InterruptedException {
     Duration time = Duration.ofSeconds(seconds);
-    load.saturate(clients, time.dividedBy(2));
+    warmUp("the server", () -> load.saturate(clients, time.dividedBy(2)).rate());
+    progress("The server at saturation, at half and at four times that: %d s each", seconds);
     LoadGenerator.Answers full = load.saturate(clients, time);
     LoadGenerator.Answers half = load.pace(full.rate() / 2, time);
     LoadGenerator.Answers over = load.pace(4 * full.rate(), time);
@@ -171,9 +186,31 @@ final class ServeLoadCommand implements Callable<Integer> {
   }
 
   /** Batches a second without a server: each from Java's memory, as a request's is. */
-  private double bareRate(Guard guard, float[] values, long[] shape) {
-    bareRate(guard, values, shape, seconds / 2.0);
+  private double bareRate(Guard guard, float[] values, long[] shape) throws InterruptedException {
+    warmUp("the bare loop", () -> bareRate(guard, values, shape, seconds / 2.0));
     return bareRate(guard, values, shape, seconds);
+  }
+
+  /** Batches a second of a short run. */
+  private interface Window {
+    double rate() throws InterruptedException;
+  }
+
+  private void warmUp(String what, Window window) throws InterruptedException {
+    double best = 0;
+    int steady = 0;
+    for (int i = 0; i < MOST_WINDOWS && steady < STEADY_WINDOWS; i++) {
+      double rate = window.rate();
+      steady = rate > FASTER * best ? 0 : steady + 1;
+      best = Math.max(best, rate);
+      progress("Warming up %s: %.0f rows/s", what, rate * rows);
+    }
+  }
+
+  private void progress(String format, Object... values) {
+    var err = spec.commandLine().getErr();
+    err.printf(Locale.ROOT, format + "%n", values);
+    err.flush();
   }
 
   private static double bareRate(Guard guard, float[] values, long[] shape, double time) {
