@@ -4,6 +4,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -98,8 +99,27 @@ final class ServeLoadCommand implements Callable<Integer> {
 
   @Mixin private Device device = new Device();
 
-  /** Resident memory during the soak, in MB. */
-  private record Memory(double first, double last, long failed) {
+  /**
+   * Resident memory during the soak, in MB. What the first sixth takes is the warm-up's; the sixth
+   * after it is compared with the last one. Each counts by its median, since the event store takes
+   * some memory for a moment whenever it writes its log into its file.
+   */
+  record Memory(double first, double last, long failed) {
+    static Memory of(double[] readings, long failed) {
+      int part = Math.max(1, readings.length / 6);
+      int after = Math.max(0, Math.min(part, readings.length - 2 * part));
+      return new Memory(
+          median(Arrays.copyOfRange(readings, after, after + part)),
+          median(Arrays.copyOfRange(readings, readings.length - part, readings.length)),
+          failed);
+    }
+
+    private static double median(double[] values) {
+      Arrays.sort(values);
+      int half = values.length / 2;
+      return values.length % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+    }
+
     double limit() {
       return Math.max(MOST_GROWTH_MB, MOST_GROWTH * first);
     }
@@ -158,10 +178,19 @@ final class ServeLoadCommand implements Callable<Integer> {
   private int measure(LoadGenerator load, double bare) throws InterruptedException {
     Duration time = Duration.ofSeconds(seconds);
     warmUp("the server", () -> load.saturate(clients, time.dividedBy(2)).rate());
-    progress("The server at saturation, at half and at four times that: %d s each", seconds);
-    LoadGenerator.Answers full = load.saturate(clients, time);
-    LoadGenerator.Answers half = load.pace(full.rate() / 2, time);
-    LoadGenerator.Answers over = load.pace(4 * full.rate(), time);
+    LoadGenerator.Answers full;
+    LoadGenerator.Answers half;
+    LoadGenerator.Answers over;
+    try (Progress bar = new Progress("Load on the server", 3)) {
+      bar.say("saturation");
+      full = load.saturate(clients, time);
+      bar.to(1);
+      bar.say("half of it");
+      half = load.pace(full.rate() / 2, time);
+      bar.to(2);
+      bar.say("four times that");
+      over = load.pace(4 * full.rate(), time);
+    }
     Memory memory = soak == 0 ? null : soak(load, full.rate() / 2);
     boolean failed = full.failed() + half.failed() + over.failed() > 0;
     print(bare, full, half, over, memory);
@@ -199,18 +228,15 @@ final class ServeLoadCommand implements Callable<Integer> {
   private void warmUp(String what, Window window) throws InterruptedException {
     double best = 0;
     int steady = 0;
-    for (int i = 0; i < MOST_WINDOWS && steady < STEADY_WINDOWS; i++) {
-      double rate = window.rate();
-      steady = rate > FASTER * best ? 0 : steady + 1;
-      best = Math.max(best, rate);
-      progress("Warming up %s: %.0f rows/s", what, rate * rows);
+    try (Progress bar = new Progress("Warming up " + what, -1)) {
+      for (int i = 0; i < MOST_WINDOWS && steady < STEADY_WINDOWS; i++) {
+        double rate = window.rate();
+        steady = rate > FASTER * best ? 0 : steady + 1;
+        best = Math.max(best, rate);
+        bar.to(i + 1L);
+        bar.say(number(rate * rows) + " rows/s");
+      }
     }
-  }
-
-  private void progress(String format, Object... values) {
-    var err = spec.commandLine().getErr();
-    err.printf(Locale.ROOT, format + "%n", values);
-    err.flush();
   }
 
   private static double bareRate(Guard guard, float[] values, long[] shape, double time) {
@@ -228,9 +254,7 @@ final class ServeLoadCommand implements Callable<Integer> {
   }
 
   private Memory soak(LoadGenerator load, double rate) throws InterruptedException {
-    // What the first minutes take is the warm-up's.
-    double first = Double.NaN;
-    double last = Double.NaN;
+    double[] readings = new double[soak];
     long failed = 0;
     var out = spec.commandLine().getOut();
     for (int minute = 1; minute <= soak; minute++) {
@@ -238,20 +262,17 @@ final class ServeLoadCommand implements Callable<Integer> {
       failed += answers.failed();
       // Garbage that nobody has collected yet is no leak.
       System.gc();
-      last = ResidentMemory.megabytes();
-      if (Double.isNaN(first) && minute >= Math.max(1, soak / 6)) {
-        first = last;
-      }
+      readings[minute - 1] = ResidentMemory.megabytes();
       out.printf(
           Locale.ROOT,
           "minute %d: %.1f MB resident, p99 %.1f ms, %d failed%n",
           minute,
-          last,
+          readings[minute - 1],
           answers.millis(0.99),
           answers.failed());
       out.flush();
     }
-    return new Memory(first, last, failed);
+    return Memory.of(readings, failed);
   }
 
   private void print(

@@ -61,4 +61,25 @@ class ServeLoadTest {
           .allMatch(status -> status.equals("200") || status.equals("429"));
     }
   }
+
+  @Test
+  void memoryIsFlatThroughPeaksButNotThroughALeak() {
+    double[] peaks = new double[30];
+    double[] leak = new double[30];
+    for (int i = 0; i < 30; i++) {
+      peaks[i] = i < 3 ? 400 : 700 + (i % 5 == 4 ? 60 : 0);
+      leak[i] = 700 + i;
+    }
+    assertThat(ServeLoadCommand.Memory.of(peaks, 0))
+        .isEqualTo(new ServeLoadCommand.Memory(700, 700, 0))
+        .matches(ServeLoadCommand.Memory::flat);
+    assertThat(ServeLoadCommand.Memory.of(peaks, 1).flat()).isFalse();
+    assertThat(ServeLoadCommand.Memory.of(leak, 0))
+        .isEqualTo(new ServeLoadCommand.Memory(707, 727, 0))
+        .matches(ServeLoadCommand.Memory::flat);
+    leak[29] = leak[28] = leak[27] = 760;
+    assertThat(ServeLoadCommand.Memory.of(leak, 0).flat()).isFalse();
+    assertThat(ServeLoadCommand.Memory.of(new double[] {500}, 0).first()).isEqualTo(500);
+    assertThat(ServeLoadCommand.Memory.of(new double[] {500, 600}, 0).flat()).isFalse();
+  }
 }
