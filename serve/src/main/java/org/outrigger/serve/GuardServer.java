@@ -5,7 +5,6 @@ import io.javalin.config.JavalinConfig;
 import io.javalin.http.Context;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
-import java.io.IOException;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -339,6 +338,11 @@ public final class GuardServer implements AutoCloseable {
   }
 
   private void after(Context ctx) {
+    RequestBody.finish(ctx, ctx.statusCode() != 401 && ctx.statusCode() != 403);
+    if (stopping) {
+      // A connection that stays open would hold up the stop until it has been idle for long.
+      ctx.header("Connection", "close");
+    }
     Long start = ctx.attribute("start");
     if (start != null) {
       String route = ctx.path().endsWith("/infer") ? "infer" : "other";
@@ -432,7 +436,7 @@ public final class GuardServer implements AutoCloseable {
     json(ctx, Map.of("name", name, "version", guards.rollBack(name)));
   }
 
-  private void infer(Context ctx) throws IOException {
+  private void infer(Context ctx) {
     if (stopping) {
       throw new Refusal(503, "The server stops.");
     }
@@ -449,7 +453,7 @@ public final class GuardServer implements AutoCloseable {
     }
   }
 
-  private void answer(Context ctx, ServedGuard guard, BodyBudget.Lease room) throws IOException {
+  private void answer(Context ctx, ServedGuard guard, BodyBudget.Lease room) {
     byte[] body = RequestBody.read(ctx, settings.maxRequestBytes(), room);
     InferRequest request = InferRequest.read(body, jsonLength(ctx));
     Inference.checkOutputs(request, guard.guard().info());
@@ -541,7 +545,11 @@ public final class GuardServer implements AutoCloseable {
     stopping = true;
     parts.forEach(GuardServer::stopQuietly);
     guards.close();
-    javalin.stop();
+    try {
+      javalin.stop();
+    } catch (RuntimeException e) {
+      LOG.warn("Connections were still open after {} and were cut", settings.drain(), e);
+    }
     writers.shutdown();
     parts.forEach(GuardServer::closeQuietly);
     metrics.close();

@@ -3,7 +3,6 @@ package org.outrigger.serve.store;
 import io.javalin.config.RoutesConfig;
 import io.javalin.http.Context;
 import io.micrometer.core.instrument.Counter;
-import java.io.IOException;
 import java.sql.SQLException;
 import java.time.DateTimeException;
 import java.time.Duration;
@@ -61,7 +60,7 @@ final class StoreRoutes {
     return server.guards().get(ctx.pathParam("model"), null);
   }
 
-  private void labels(Context ctx) throws IOException {
+  private void labels(Context ctx) {
     ServedGuard guard = guard(ctx);
     byte[] body = RequestBody.read(ctx, Math.min(MOST_BYTES, server.settings().maxRequestBytes()));
     List<PostedLabel> labels = PostedLabel.read(body, guard.guard().info().classNames());
