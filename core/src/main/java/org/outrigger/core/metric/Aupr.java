@@ -61,6 +61,7 @@ public final class Aupr {
       area += hit / positives * (trapezoid ? (precision + precisionBefore) / 2 : precision);
       precisionBefore = precision;
     }
-    return area;
+    // Steps of recall add up to 1 but for rounding.
+    return Math.min(1, area);
   }
 }

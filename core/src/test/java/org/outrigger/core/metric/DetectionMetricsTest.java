@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Example;
@@ -114,6 +115,15 @@ class DetectionMetricsTest {
   void separatedScoresArePerfect() {
     assertThat(DetectionMetrics.of(new double[] {1, 2, 3}, new double[] {4, 5}))
         .isEqualTo(new DetectionMetrics(3, 2, 1, 1, 1, 0.95, 0, 0));
+  }
+
+  @Example
+  void separatedScoresOfAnyNumberArePerfectAndNoMore() {
+    for (int n = 1; n <= 200; n++) {
+      double[] id = IntStream.range(0, n).mapToDouble(i -> i).toArray();
+      double[] ood = {1_000};
+      assertThat(Aupr.in(id, ood)).isCloseTo(1, within(1e-12)).isLessThanOrEqualTo(1);
+    }
   }
 
   @Example
