@@ -227,7 +227,11 @@ public final class GuardServer implements AutoCloseable {
     config.jetty.host = settings.host();
     config.jetty.port = settings.port();
     config.jetty.modifyHttpConfiguration(this::limits);
-    config.jetty.modifyServer(server -> server.setStopTimeout(settings.drain().toMillis()));
+    config.jetty.modifyServer(
+        server -> {
+          server.setStopTimeout(settings.drain().toMillis());
+          server.setErrorHandler(new BadRequests());
+        });
     if (settings.keystore() != null) {
       config.jetty.addConnector(this::tls);
     }
