@@ -23,17 +23,7 @@ public final class RequestBody {
    * @throws Refusal 408 if it does not come, 413 if it has more, 415 if it is compressed
    */
   public static byte[] read(Context ctx, int most) {
-    check(ctx, most);
-    try {
-      byte[] body = ctx.req().getInputStream().readNBytes(most + 1);
-      if (body.length > most) {
-        unread(ctx);
-        throw tooLarge(most);
-      }
-      return body;
-    } catch (IOException | BadMessageException e) {
-      throw brokenOff(ctx);
-    }
+    return read(ctx, most, new BodyBudget(Long.MAX_VALUE).lease());
   }
 
   /**
@@ -103,6 +93,9 @@ public final class RequestBody {
     }
     try {
       ServletInputStream in = ctx.req().getInputStream();
+      if (in.isFinished()) {
+        return;
+      }
       byte[] piece = new byte[PIECE];
       int n = 0;
       for (int read = 0; n >= 0 && !in.isFinished(); read += n) {

@@ -69,13 +69,14 @@ public final class ChiSquaredTest extends ReferenceTest<ChiSquaredTest.Settings>
   /**
    * How often each category occurs, over the union of both samples' categories in ascending order.
    *
-   * @param reference not empty, no NaN
+   * @param reference not empty
    * @param batch likewise
    * @return [2, K]
+   * @throws org.outrigger.core.OutriggerException if a value is not finite
    */
   public static double[][] table(double[] reference, double[] batch) {
-    double[] a = ascending(reference);
-    double[] b = ascending(batch);
+    double[] a = KolmogorovSmirnov.sorted(reference, "The reference");
+    double[] b = KolmogorovSmirnov.sorted(batch, "The batch");
     double[][] table = new double[2][a.length + b.length];
     int categories = 0;
     int i = 0;
@@ -96,12 +97,6 @@ public final class ChiSquaredTest extends ReferenceTest<ChiSquaredTest.Settings>
     return new double[][] {
       Arrays.copyOf(table[0], categories), Arrays.copyOf(table[1], categories)
     };
-  }
-
-  private static double[] ascending(double[] values) {
-    double[] copy = values.clone();
-    Arrays.sort(copy);
-    return copy;
   }
 
   /**

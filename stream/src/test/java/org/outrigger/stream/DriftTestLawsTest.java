@@ -187,6 +187,14 @@ class DriftTestLawsTest {
 
   /** Counted by hand: of the 20 orders of 3 and 3, two have D = 1. */
   @Test
+  void categoriesAreFiniteAndBothZerosAreOne() {
+    assertThat(ChiSquaredTest.table(new double[] {2, 0.0, 2}, new double[] {-0.0, 1, 0.0}))
+        .isDeepEqualTo(new double[][] {{1, 0, 2}, {2, 1, 0}});
+    assertThatThrownBy(() -> ChiSquaredTest.table(new double[] {1}, new double[] {Double.NaN}))
+        .hasMessageContaining("The batch holds the value NaN");
+  }
+
+  @Test
   void theExactPValueIsTheRecursionWrittenOut() {
     SplittableRandom random = new SplittableRandom(7);
     for (int trial = 0; trial < 400; trial++) {
